@@ -1,0 +1,1 @@
+//! The native sync client: the same session, the other side.

@@ -1,0 +1,1 @@
+//! The durable sync server: rooms, group commit, WebSockets.

@@ -1,0 +1,1 @@
+//! The CRDT core for browsers.
