@@ -1,0 +1,481 @@
+//! A client: documents by name that are edited at once, kept, and synced whenever there is a connection. Without I/O.
+//!
+//! The native client and the browser are thin shells over this. **Do what [`poll`](Client::poll) says until it says
+//! [`Action::Wait`].** The promise it keeps: an edit leaves only after the shell has stored it (for shells that
+//! store), so that a crash cannot make one replica give one dot to two edits; and what is stored counts as *on the
+//! server* only when the server has said that it is on its disk.
+
+use crate::document::{EditError, Op};
+use crate::session::{Code, Event, Input, Limits, Output, Session, Violation};
+use crate::{Change, Delta, Document, Lattice, ReplicaId, Time, VersionVector};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+/// The first wait before connecting again, in milliseconds; it doubles with every failure.
+const BACKOFF_FIRST_MILLIS: u64 = 250;
+/// The longest wait before connecting again, in milliseconds.
+const BACKOFF_MAX_MILLIS: u64 = 15_000;
+
+/// What the shell is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send these bytes as one message.
+    Send(Bytes),
+    /// Open a connection, then call [`Client::connected`] or [`Client::disconnected`].
+    Connect,
+    /// Close the connection; it is no longer of use.
+    Disconnect,
+    /// Tell whoever is interested.
+    Notify(Notice),
+    /// Nothing, until that time or until something happens.
+    Wait(Time),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A document changed by others' edits.
+    Changed {
+        /// Which.
+        name: String,
+        /// Where.
+        changes: Vec<Change>,
+        /// The delta's bytes, to be stored.
+        delta: Bytes,
+    },
+    /// A document's [status](Client::status) changed.
+    Status {
+        /// Which document.
+        name: String,
+    },
+    /// Another peer's ephemeral state; empty when it has gone.
+    Presence {
+        /// In which document.
+        name: String,
+        /// Whose.
+        peer: u64,
+        /// The state.
+        state: Bytes,
+    },
+    /// The server refused something of a document.
+    Refused {
+        /// Which document.
+        name: String,
+        /// Why, for programs.
+        code: Code,
+        /// Why, for people.
+        message: String,
+    },
+    /// The connection ended because one side broke the protocol, or the server said so.
+    Failed(Violation),
+}
+
+/// What a local edit did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edited {
+    /// Where the document changed.
+    pub changes: Vec<Change>,
+    /// The delta's bytes, to be stored; empty if nothing changed.
+    pub delta: Bytes,
+    /// The version to report as [stored](Client::stored).
+    pub version: VersionVector,
+}
+
+/// Where a document's edits are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the server has opened the document on the present connection.
+    pub live: bool,
+    /// Edits that the shell has not stored yet.
+    pub not_on_device: u64,
+    /// Edits that the server has not acknowledged as durable yet.
+    pub not_on_server: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    document: Document,
+    on_device: VersionVector,
+    on_server: VersionVector,
+    channel: Option<u32>,
+    presence: Bytes,
+    reported: Status,
+}
+
+/// Whether there is a connection, or when there will be.
+#[derive(Debug)]
+enum Link {
+    /// None is wanted.
+    Offline,
+    /// One is to be tried at that time.
+    Waiting { until: Time },
+    /// The shell is opening one.
+    Connecting,
+    /// There is one.
+    Online(Box<Session>),
+}
+
+/// Documents and the connection that syncs them. See the [module](self).
+#[derive(Debug)]
+pub struct Client {
+    replica: ReplicaId,
+    stores: bool,
+    limits: Limits,
+    link: Link,
+    failures: u32,
+    entries: BTreeMap<String, Entry>,
+    actions: VecDeque<Action>,
+}
+
+impl Client {
+    /// A client that edits as `replica`. If it `stores`, its shell stores every delta and says so by
+    /// [`stored`](Self::stored), and edits leave only then.
+    pub fn new(replica: ReplicaId, stores: bool) -> Self {
+        Client {
+            replica,
+            stores,
+            limits: Limits { frame_bytes: 256 << 20, ..Limits::default() },
+            link: Link::Offline,
+            failures: 0,
+            entries: BTreeMap::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Who edits here.
+    pub fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// Opens a document, and keeps it synced from now on.
+    pub fn open(&mut self, name: &str) {
+        self.insert(name, Document::new(self.replica), VersionVector::default());
+    }
+
+    /// Opens a document from what was stored: its deltas in the order they were stored, and what the server was
+    /// known to have.
+    pub fn restore(&mut self, name: &str, stored: impl IntoIterator<Item = Delta>, on_server: VersionVector) {
+        let mut document = Document::new(self.replica);
+        for delta in stored {
+            // A delta with a gap before it cannot have been stored here; the server still has what it holds.
+            let _ = document.apply(delta);
+        }
+        self.insert(name, document, on_server);
+    }
+
+    fn insert(&mut self, name: &str, document: Document, on_server: VersionVector) {
+        if self.entries.contains_key(name) {
+            return;
+        }
+        let on_device = document.version().clone();
+        if let Link::Online(session) = &mut self.link {
+            session.open(name, document.version().clone());
+        }
+        let entry = Entry {
+            document,
+            on_device,
+            on_server,
+            channel: None,
+            presence: Bytes::new(),
+            reported: Status::default(),
+        };
+        self.entries.insert(name.to_owned(), entry);
+        self.report(name);
+    }
+
+    /// Closes a document: it is no longer synced, and no longer here.
+    pub fn close(&mut self, name: &str) {
+        let Some(entry) = self.entries.remove(name) else { return };
+        if let (Link::Online(session), Some(channel)) = (&mut self.link, entry.channel) {
+            session.close(channel);
+        }
+    }
+
+    /// An open document.
+    pub fn document(&self, name: &str) -> Option<&Document> {
+        self.entries.get(name).map(|entry| &entry.document)
+    }
+
+    /// The names of the open documents.
+    pub fn names(&self) -> impl Iterator<Item = &str> + '_ {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Where an open document's edits are.
+    pub fn status(&self, name: &str) -> Status {
+        self.entries.get(name).map(|entry| entry.status(self.stores)).unwrap_or_default()
+    }
+
+    /// What the server is known to have of an open document, durably.
+    pub fn on_server(&self, name: &str) -> Option<&VersionVector> {
+        self.entries.get(name).map(|entry| &entry.on_server)
+    }
+
+    /// Edits an open document; none if no such document is open.
+    ///
+    /// # Errors
+    /// If an operation is beyond a [limit](crate::document::limits); then nothing is changed.
+    pub fn edit(&mut self, name: &str, now: Time, ops: Vec<Op>) -> Result<Option<Edited>, EditError> {
+        let Some(entry) = self.entries.get_mut(name) else { return Ok(None) };
+        let before = entry.document.version().clone();
+        let changes = entry.document.commit(now, ops)?;
+        let version = entry.document.version().clone();
+        let changed = version != before;
+        let delta =
+            if changed && self.stores { entry.document.since(&before).encode().into() } else { Bytes::new() };
+        self.flush(name);
+        self.report(name);
+        Ok(Some(Edited { changes, delta, version }))
+    }
+
+    /// Takes in a delta from elsewhere on this device, such as another tab or the store; what changed, or none if
+    /// the document is not open or lacks what comes before the delta.
+    pub fn take_in(&mut self, name: &str, delta: Delta) -> Option<Vec<Change>> {
+        let entry = self.entries.get_mut(name)?;
+        let changes = entry.document.apply(delta).ok()?;
+        self.flush(name);
+        self.report(name);
+        Some(changes)
+    }
+
+    /// Says that the shell has stored a document up to `version`.
+    pub fn stored(&mut self, name: &str, version: VersionVector) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.on_device.merge(version);
+        self.flush(name);
+        self.report(name);
+    }
+
+    /// Shows an ephemeral state to the others who have the document open; an empty one takes it back.
+    pub fn present(&mut self, name: &str, state: &[u8]) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.presence = Bytes::copy_from_slice(state);
+        if let (Link::Online(session), Some(channel)) = (&mut self.link, entry.channel) {
+            session.present_as(channel, self.replica.get(), state);
+        }
+    }
+}
+
+/// The connection.
+impl Client {
+    /// Wants a connection from now on.
+    pub fn go_online(&mut self, now: Time) {
+        if matches!(self.link, Link::Offline) {
+            self.failures = 0;
+            self.link = Link::Waiting { until: now };
+        }
+    }
+
+    /// Wants no connection.
+    pub fn go_offline(&mut self) {
+        if matches!(self.link, Link::Connecting | Link::Online(_)) {
+            self.actions.push_back(Action::Disconnect);
+        }
+        self.link = Link::Offline;
+        self.unlink();
+    }
+
+    /// Tries at once instead of waiting, because the network has come back.
+    pub fn hurry(&mut self, now: Time) {
+        if let Link::Waiting { until } = &mut self.link {
+            *until = now;
+        }
+    }
+
+    /// Says that the connection is open.
+    pub fn connected(&mut self, now: Time) {
+        if matches!(self.link, Link::Offline) {
+            self.actions.push_back(Action::Disconnect);
+            return;
+        }
+        let mut session = Session::call(now, self.replica, self.limits.clone());
+        for (name, entry) in &self.entries {
+            session.open(name, entry.document.version().clone());
+        }
+        self.link = Link::Online(Box::new(session));
+    }
+
+    /// Says that the connection is closed or could not be opened. It will be tried again after a wait that doubles
+    /// with each failure, of which a random share is taken, so that clients do not all come back at once.
+    pub fn disconnected(&mut self, now: Time, random: u64) {
+        if matches!(self.link, Link::Offline) {
+            return;
+        }
+        let longest = (BACKOFF_FIRST_MILLIS << self.failures.min(16)).min(BACKOFF_MAX_MILLIS);
+        self.failures = self.failures.saturating_add(1);
+        self.link = Link::Waiting { until: now.plus(random % (longest + 1)) };
+        self.unlink();
+    }
+
+    /// Takes in a message from the server.
+    pub fn received(&mut self, now: Time, bytes: &[u8], random: u64) {
+        self.handle(now, Input::Frame(bytes), random);
+    }
+
+    /// Notes that time has passed.
+    pub fn tick(&mut self, now: Time, random: u64) {
+        self.handle(now, Input::Tick, random);
+    }
+
+    fn handle(&mut self, now: Time, input: Input<'_>, random: u64) {
+        let Link::Online(session) = &mut self.link else { return };
+        if let Err(violation) = session.handle(now, input) {
+            self.drain_session();
+            self.actions.push_back(Action::Notify(Notice::Failed(violation)));
+            self.actions.push_back(Action::Disconnect);
+            self.disconnected(now, random);
+        }
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self, now: Time) -> Action {
+        let session_deadline = self.drain_session();
+        if let Some(action) = self.actions.pop_front() {
+            return action;
+        }
+        match self.link {
+            Link::Waiting { until } if until <= now => {
+                self.link = Link::Connecting;
+                Action::Connect
+            }
+            Link::Waiting { until } => Action::Wait(until),
+            _ => Action::Wait(session_deadline),
+        }
+    }
+
+    /// Moves what the session wants into actions; answers with when it wants to be woken.
+    fn drain_session(&mut self) -> Time {
+        loop {
+            let Link::Online(session) = &mut self.link else { return Time::from_millis(u64::MAX) };
+            match session.poll() {
+                Output::Send(bytes) => self.actions.push_back(Action::Send(bytes)),
+                Output::Wait(until) => return until,
+                Output::Event(event) => self.on_event(event),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Opened { name, channel, version } => self.on_opened(&name, channel, version),
+            Event::Delta { channel, delta, bytes } => self.on_delta(channel, delta, bytes),
+            Event::Acknowledged { channel, version } => {
+                let Some(name) = self.name_of(channel) else { return };
+                if let Some(entry) = self.entries.get_mut(&name) {
+                    entry.on_server.merge(version);
+                }
+                self.report(&name);
+            }
+            Event::Lacks { channel } => {
+                if let Some(name) = self.name_of(channel) {
+                    self.flush(&name);
+                }
+            }
+            Event::Presence { channel, peer, state } => {
+                if let Some(name) = self.name_of(channel) {
+                    self.notify(Notice::Presence { name, peer, state });
+                }
+            }
+            Event::Refused { name, code, message } => self.notify(Notice::Refused { name, code, message }),
+            Event::Closed { channel } => {
+                let Some(name) = self.name_of(channel) else { return };
+                if let Some(entry) = self.entries.get_mut(&name) {
+                    entry.channel = None;
+                }
+                self.report(&name);
+            }
+            // The end that calls is never asked for a document.
+            Event::Open { .. } => {}
+        }
+    }
+
+    fn on_opened(&mut self, name: &str, channel: u32, version: VersionVector) {
+        self.failures = 0;
+        let Link::Online(session) = &mut self.link else { return };
+        let Some(entry) = self.entries.get_mut(name) else { return session.close(channel) };
+        entry.channel = Some(channel);
+        // Not merged: should the server have lost something, it will be sent again.
+        entry.on_server = version;
+        if !entry.presence.is_empty() {
+            session.present_as(channel, self.replica.get(), &entry.presence);
+        }
+        self.flush(name);
+        self.report(name);
+    }
+
+    fn on_delta(&mut self, channel: u32, delta: Delta, bytes: Bytes) {
+        let Some(name) = self.name_of(channel) else { return };
+        let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get_mut(&name)) else {
+            return;
+        };
+        let sent = delta.to().clone();
+        match entry.document.apply(delta) {
+            Ok(changes) => {
+                // The server sends only what is on its disk.
+                entry.on_server.merge(sent);
+                self.notify(Notice::Changed { name: name.clone(), changes, delta: bytes });
+                self.report(&name);
+            }
+            Err(_) => session.lacks(channel, entry.document.version().clone()),
+        }
+    }
+
+    /// Sends what the server lacks, once it is stored here.
+    fn flush(&mut self, name: &str) {
+        let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get(name)) else { return };
+        let Some(channel) = entry.channel else { return };
+        if self.stores && entry.not_on_device(self.replica) > 0 {
+            return;
+        }
+        let delta = session
+            .peer_has(channel)
+            .filter(|has| !has.covers(entry.document.version()))
+            .map(|has| entry.document.since(has));
+        if let Some(delta) = delta {
+            session.send(channel, &delta);
+        }
+    }
+
+    /// Tells when a document's status has changed.
+    fn report(&mut self, name: &str) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let status = entry.status(self.stores);
+        if status != entry.reported {
+            entry.reported = status;
+            self.notify(Notice::Status { name: name.to_owned() });
+        }
+    }
+
+    fn unlink(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.channel = None;
+        }
+        let names: Vec<String> = self.entries.keys().cloned().collect();
+        names.iter().for_each(|name| self.report(name));
+    }
+
+    fn name_of(&self, channel: u32) -> Option<String> {
+        let Link::Online(session) = &self.link else { return None };
+        session.name(channel).map(str::to_owned)
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notify(notice));
+    }
+}
+
+impl Entry {
+    fn status(&self, stores: bool) -> Status {
+        let replica = self.document.replica();
+        Status {
+            live: self.channel.is_some(),
+            not_on_device: if stores { self.not_on_device(replica) } else { 0 },
+            not_on_server: self.document.version().events_beyond(&self.on_server),
+        }
+    }
+
+    /// Edits made here that are not stored. Others' edits need no storing before they count.
+    fn not_on_device(&self, replica: ReplicaId) -> u64 {
+        self.document.version().seq(replica).saturating_sub(self.on_device.seq(replica))
+    }
+}

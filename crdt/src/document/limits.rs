@@ -1,0 +1,12 @@
+//! Every limit on what a document may hold, by name. Encoders keep them, decoders check them.
+
+/// How many keys deep a path may be. Bounds recursion over foreign bytes.
+pub const PATH_KEYS_MAX: usize = 32;
+/// Bytes of one key.
+pub const KEY_BYTES_MAX: usize = 1_024;
+/// Bytes of one text or byte string in a value.
+pub const VALUE_BYTES_MAX: usize = 4 << 20;
+/// How deep lists may be nested in a value. Four suffice for a multipolygon.
+pub const VALUE_DEPTH_MAX: usize = 8;
+/// How many touched slots the log remembers before it forgets the oldest deltas.
+pub const LOG_SLOTS_MAX: usize = 65_536;

@@ -1,0 +1,137 @@
+//! The frames of `watersmeet.v1`, one WebSocket message each, coded by postcard; drawn in `docs/wire.md`.
+
+use super::Code;
+use crate::{ReplicaId, VersionVector};
+use serde::{Deserialize, Serialize};
+
+/// The number of the protocol spoken here.
+pub const PROTOCOL: u16 = 1;
+
+/// What the two ends of a connection say to each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Frame<'a> {
+    /// The first frame of either side, the caller's first.
+    Hello {
+        /// The protocol's number.
+        protocol: u16,
+        /// Who speaks.
+        replica: ReplicaId,
+    },
+    /// Asks for a document, of which the sender has `version`.
+    Open {
+        /// The document's name.
+        name: &'a str,
+        /// What of it the sender has.
+        version: VersionVector,
+    },
+    /// Grants it: from here on it is called `channel`.
+    Opened {
+        /// The document's name.
+        name: &'a str,
+        /// Its number, the same for everybody who opens it at this server.
+        channel: u32,
+        /// What of it the granter has, durably.
+        version: VersionVector,
+    },
+    /// Closes a channel.
+    Close {
+        /// Which.
+        channel: u32,
+    },
+    /// Events, as [`crate::Delta::encode`] wrote them.
+    Delta {
+        /// Of which document.
+        channel: u32,
+        /// The delta's bytes.
+        delta: &'a [u8],
+    },
+    /// Says that what a delta brought is on disk.
+    Ack {
+        /// Of which document.
+        channel: u32,
+        /// How far it extended the version.
+        version: VersionVector,
+    },
+    /// Says that a delta could not be applied: events before it are missing.
+    Lacks {
+        /// Of which document.
+        channel: u32,
+        /// What the sender has.
+        version: VersionVector,
+    },
+    /// A peer's ephemeral state, such as its cursor. Empty when it has gone.
+    Presence {
+        /// In which document.
+        channel: u32,
+        /// Whose.
+        peer: u64,
+        /// The state.
+        state: &'a [u8],
+    },
+    /// Asks for a sign of life.
+    Ping,
+    /// Gives one.
+    Pong,
+    /// Refuses something of one document; the others go on.
+    Refused {
+        /// The document's name.
+        name: &'a str,
+        /// Why, for programs.
+        code: Code,
+        /// Why, for people.
+        message: &'a str,
+    },
+    /// Ends the connection.
+    Error {
+        /// Why, for programs.
+        code: Code,
+        /// Why, for people.
+        message: &'a str,
+    },
+}
+
+impl<'a> Frame<'a> {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        // Postcard fails on sequences of unknown length only, and a frame has none.
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; none if it is not a frame.
+    pub fn decode(bytes: &'a [u8]) -> Option<Self> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((frame, [])) => Some(frame),
+            _ => None,
+        }
+    }
+
+    /// The channel it is about, if it is about one.
+    pub fn channel(&self) -> Option<u32> {
+        match self {
+            Frame::Close { channel }
+            | Frame::Delta { channel, .. }
+            | Frame::Ack { channel, .. }
+            | Frame::Lacks { channel, .. }
+            | Frame::Presence { channel, .. } => Some(*channel),
+            _ => None,
+        }
+    }
+
+    /// What kind of frame it is.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Frame::Hello { .. } => "Hello",
+            Frame::Open { .. } => "Open",
+            Frame::Opened { .. } => "Opened",
+            Frame::Close { .. } => "Close",
+            Frame::Delta { .. } => "Delta",
+            Frame::Ack { .. } => "Ack",
+            Frame::Lacks { .. } => "Lacks",
+            Frame::Presence { .. } => "Presence",
+            Frame::Ping => "Ping",
+            Frame::Pong => "Pong",
+            Frame::Refused { .. } => "Refused",
+            Frame::Error { .. } => "Error",
+        }
+    }
+}
