@@ -3,7 +3,7 @@
 //! A delta and a state are the same type and the same format: a state is the delta from nothing that names
 //! everything. Equal states have equal bytes.
 
-use super::limits::{KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
+use super::limits::{EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
 use super::tree::{Key, Kind, Map, Slot};
 use crate::causal::{Counter, OrMap, OrSet, Register, Stamped};
 use crate::store::{DotFun, DotMap, DotSet};
@@ -91,7 +91,8 @@ impl Delta {
             let step = reader.number("replica")?;
             let id = replicas.last().map_or(0, |last: &ReplicaId| last.get()).saturating_add(step);
             let (seq, known) = (reader.number("version")?, reader.number("version")?);
-            if id > ReplicaId::MAX || (step == 0 && index > 0) || seq == 0 || known > seq {
+            if id > ReplicaId::MAX || (step == 0 && index > 0) || seq == 0 || seq > EVENTS_MAX || known > seq
+            {
                 return Err(reader.invalid("version"));
             }
             to.advance(ReplicaId::new(id), seq);

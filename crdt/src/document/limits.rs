@@ -10,3 +10,5 @@ pub const VALUE_BYTES_MAX: usize = 4 << 20;
 pub const VALUE_DEPTH_MAX: usize = 8;
 /// How many touched slots the log remembers before it forgets the oldest deltas.
 pub const LOG_SLOTS_MAX: usize = 65_536;
+/// Events of one replica: 2^52, so that its owner can always make some more.
+pub const EVENTS_MAX: u64 = 1 << 52;

@@ -1,0 +1,282 @@
+//! Every lattice goes through the one law checker, and wrong ones are caught by it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is wrong")]
+
+use quickcheck::{Arbitrary, Gen, quickcheck};
+use watersmeet_crdt::causal::{Counter, OrMap, OrSet, Register};
+use watersmeet_crdt::laws::{self, Broken, CausalSubject, History, Step, Subject};
+use watersmeet_crdt::plain::{GCounter, GSet, LwwRegister, PnCounter, TwoPhaseSet};
+use watersmeet_crdt::store::Causal;
+use watersmeet_crdt::{CausalContext, Dot, Lattice, Stamp, VersionVector};
+
+/// A small key or item, so that histories collide.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Small(u8);
+
+impl Arbitrary for Small {
+    fn arbitrary(g: &mut Gen) -> Self {
+        Small(u8::arbitrary(g) % 4)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum SetOp {
+    Insert(Small),
+    Remove(Small),
+    Clear,
+}
+
+impl Arbitrary for SetOp {
+    fn arbitrary(g: &mut Gen) -> Self {
+        match u8::arbitrary(g) % 8 {
+            0 => SetOp::Clear,
+            1..=3 => SetOp::Remove(Small::arbitrary(g)),
+            _ => SetOp::Insert(Small::arbitrary(g)),
+        }
+    }
+}
+
+/// Writes or, if there is nothing to write, clears.
+type Write = Option<Small>;
+
+#[derive(Clone, Debug)]
+enum MapOp {
+    Update(Small, SetOp),
+    Remove(Small),
+    Clear,
+}
+
+impl Arbitrary for MapOp {
+    fn arbitrary(g: &mut Gen) -> Self {
+        match u8::arbitrary(g) % 8 {
+            0 => MapOp::Clear,
+            1 => MapOp::Remove(Small::arbitrary(g)),
+            _ => MapOp::Update(Small::arbitrary(g), SetOp::arbitrary(g)),
+        }
+    }
+}
+
+/// The types under test, wrapped because the trait is the crate's and the types are too.
+macro_rules! plain_subject {
+    ($name:ident($inner:ty), $op:ty, |$this:ident, $dot:ident, $stamp:ident, $it:ident| $mutate:expr) => {
+        #[derive(Clone, Debug, Default, PartialEq)]
+        struct $name($inner);
+        impl Lattice for $name {
+            fn merge(&mut self, other: Self) -> bool {
+                self.0.merge(other.0)
+            }
+        }
+        impl Subject for $name {
+            type Op = $op;
+            fn mutate(&mut self, $dot: Dot, $stamp: Stamp, $it: &$op) -> Self {
+                let $this = &mut self.0;
+                $name($mutate)
+            }
+        }
+    };
+}
+
+plain_subject!(Up(GCounter), u8, |it, dot, _stamp, by| it.increment(dot.replica, u64::from(*by)));
+plain_subject!(UpDown(PnCounter), i8, |it, dot, _stamp, by| it.add(dot.replica, i64::from(*by)));
+plain_subject!(Grow(GSet<Small>), Small, |it, _dot, _stamp, item| it.insert(item.clone()));
+plain_subject!(TwoPhase(TwoPhaseSet<Small>), (bool, Small), |it, _dot, _stamp, op| match op {
+    (true, item) => it.insert(item.clone()),
+    (false, item) => it.remove(item.clone()),
+});
+plain_subject!(Last(LwwRegister<Small>), Small, |it, dot, stamp, value| it.set(
+    stamp,
+    dot.replica,
+    value.clone()
+));
+plain_subject!(Version(VersionVector), (), |it, dot, _stamp, _op| {
+    it.advance(dot.replica, dot.seq);
+    VersionVector::from_iter([(dot.replica, dot.seq)])
+});
+plain_subject!(Context(CausalContext), (), |it, dot, _stamp, _op| {
+    it.insert(dot);
+    CausalContext::from_iter([dot])
+});
+
+/// The causal types, each under a trait of this file so that the crate's trait can be implemented for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Probe<S>(S);
+
+macro_rules! causal_subject {
+    ($inner:ty, $op:ty, |$this:ident, $dot:ident, $stamp:ident, $it:ident| $delta:expr) => {
+        impl watersmeet_crdt::store::DotStore for Probe<$inner> {
+            fn is_bottom(&self) -> bool {
+                self.0.is_bottom()
+            }
+            fn for_each_dot(&self, visit: &mut dyn FnMut(Dot)) {
+                self.0.for_each_dot(visit);
+            }
+            fn join(&mut self, seen: &CausalContext, other: Self, other_seen: &CausalContext) -> bool {
+                self.0.join(seen, other.0, other_seen)
+            }
+            fn apply(&mut self, seen: &CausalContext, delta: Self, delta_seen: &CausalContext) -> bool {
+                self.0.apply(seen, delta.0, delta_seen)
+            }
+        }
+        impl CausalSubject for Probe<$inner> {
+            type Op = $op;
+            fn delta(&self, $dot: Dot, $stamp: Stamp, $it: &$op) -> Causal<Self> {
+                let $this = &self.0;
+                let Causal { store, seen } = $delta;
+                Causal { store: Probe(store), seen }
+            }
+        }
+    };
+}
+
+fn set_delta(set: &OrSet<Small>, dot: Dot, op: &SetOp) -> Causal<OrSet<Small>> {
+    match op {
+        SetOp::Insert(item) => set.insert(dot, item.clone()),
+        SetOp::Remove(item) => set.remove(dot, item.clone()),
+        SetOp::Clear => set.clear(dot),
+    }
+}
+
+type Nested = OrMap<Small, OrSet<Small>>;
+type Deep = OrMap<Small, Nested>;
+
+fn nested_delta(map: &Nested, dot: Dot, op: &MapOp) -> Causal<Nested> {
+    match op {
+        MapOp::Update(key, op) => map.update(key.clone(), |set| set_delta(set, dot, op)),
+        MapOp::Remove(key) => map.remove(dot, key.clone()),
+        MapOp::Clear => map.clear(dot),
+    }
+}
+
+causal_subject!(Register<Small>, Write, |it, dot, stamp, op| match op {
+    Some(value) => it.set(dot, stamp, value.clone()),
+    None => it.clear(dot),
+});
+causal_subject!(Counter, Option<i8>, |it, dot, _stamp, op| match op {
+    Some(by) => it.add(dot, i64::from(*by)),
+    None => it.clear(dot),
+});
+causal_subject!(OrSet<Small>, SetOp, |it, dot, _stamp, op| set_delta(it, dot, op));
+causal_subject!(Nested, MapOp, |it, dot, _stamp, op| nested_delta(it, dot, op));
+causal_subject!(Deep, (Small, MapOp), |it, dot, _stamp, op| match op {
+    (Small(0), MapOp::Remove(key)) => it.remove(dot, key.clone()),
+    (Small(0), MapOp::Clear) => it.clear(dot),
+    (key, op) => it.update(key.clone(), |map| nested_delta(map, dot, op)),
+});
+
+quickcheck! {
+    fn g_counter(history: History<u8>) -> Result<(), Broken> { laws::check::<Up>(&history) }
+    fn pn_counter(history: History<i8>) -> Result<(), Broken> { laws::check::<UpDown>(&history) }
+    fn g_set(history: History<Small>) -> Result<(), Broken> { laws::check::<Grow>(&history) }
+    fn two_phase_set(history: History<(bool, Small)>) -> Result<(), Broken> { laws::check::<TwoPhase>(&history) }
+    fn lww_register(history: History<Small>) -> Result<(), Broken> { laws::check::<Last>(&history) }
+    fn version_vector(history: History<()>) -> Result<(), Broken> { laws::check::<Version>(&history) }
+    fn causal_context(history: History<()>) -> Result<(), Broken> { laws::check::<Context>(&history) }
+    fn register(history: History<Write>) -> Result<(), Broken> { laws::check::<Causal<Probe<Register<Small>>>>(&history) }
+    fn counter(history: History<Option<i8>>) -> Result<(), Broken> { laws::check::<Causal<Probe<Counter>>>(&history) }
+    fn or_set(history: History<SetOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<OrSet<Small>>>>(&history) }
+    fn or_map(history: History<MapOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<Nested>>>(&history) }
+    fn or_map_of_maps(history: History<(Small, MapOp)>) -> Result<(), Broken> { laws::check::<Causal<Probe<Deep>>>(&history) }
+}
+
+/// Types that are almost lattices, each breaking one law.
+mod wrong {
+    use super::*;
+
+    macro_rules! wrong {
+        ($name:ident, |$this:ident, $other:ident| $merge:expr, |$state:ident, $op:ident| $mutate:expr) => {
+            #[derive(Clone, Debug, Default, PartialEq)]
+            pub(super) struct $name(Vec<u8>);
+            impl Lattice for $name {
+                fn merge(&mut self, $other: Self) -> bool {
+                    let $this = self;
+                    $merge
+                }
+            }
+            impl Subject for $name {
+                type Op = u8;
+                fn mutate(&mut self, _: Dot, _: Stamp, $op: &u8) -> Self {
+                    let $state = self;
+                    $mutate
+                }
+            }
+        };
+    }
+
+    fn union(ours: &mut Vec<u8>, theirs: Vec<u8>) -> bool {
+        let before = ours.clone();
+        ours.extend(theirs);
+        ours.sort_unstable();
+        ours.dedup();
+        *ours != before
+    }
+
+    fn add(state: &mut Vec<u8>, op: u8) -> Vec<u8> {
+        union(state, vec![op]);
+        vec![op]
+    }
+
+    wrong!(KeepsOwn, |this, other| this.0.is_empty() && union(&mut this.0, other.0), |s, op| KeepsOwn(add(
+        &mut s.0, *op
+    )));
+    wrong!(
+        Appends,
+        |this, other| {
+            this.0.extend(&other.0);
+            this.0.sort_unstable();
+            !other.0.is_empty()
+        },
+        |s, op| Appends(add(&mut s.0, *op))
+    );
+    wrong!(
+        Boasts,
+        |this, other| {
+            union(&mut this.0, other.0);
+            true
+        },
+        |s, op| Boasts(add(&mut s.0, *op))
+    );
+    wrong!(
+        Silent,
+        |this, other| {
+            union(&mut this.0, other.0);
+            false
+        },
+        |s, op| Silent(add(&mut s.0, *op))
+    );
+    wrong!(ForgetsDelta, |this, other| union(&mut this.0, other.0), |s, op| {
+        add(&mut s.0, *op);
+        ForgetsDelta::default()
+    });
+    wrong!(
+        Capped,
+        |this, other| {
+            let grew = union(&mut this.0, other.0);
+            this.0.truncate(2);
+            grew
+        },
+        |s, op| Capped(add(&mut s.0, *op))
+    );
+}
+
+#[test]
+fn the_checker_catches_what_is_not_a_lattice() {
+    fn law_broken_by<S: Subject<Op = u8>>() -> &'static str {
+        let step = |who, op| (who, Step::Edit(op));
+        let steps = vec![
+            step(0, 1),
+            step(1, 2),
+            (2, Step::Merge(0)),
+            step(2, 3),
+            step(1, 4),
+            (0, Step::Merge(2)),
+            (0, Step::Merge(1)),
+        ];
+        laws::check::<S>(&History { steps, seed: 7 }).expect_err("this type is wrong").law
+    }
+    assert_eq!(law_broken_by::<wrong::KeepsOwn>(), "merging the delta is the mutation");
+    assert_eq!(law_broken_by::<wrong::Appends>(), "merge is idempotent");
+    assert_eq!(law_broken_by::<wrong::Boasts>(), "merge tells whether it grew");
+    assert_eq!(law_broken_by::<wrong::Silent>(), "merge tells whether it grew");
+    assert_eq!(law_broken_by::<wrong::ForgetsDelta>(), "merging the delta is the mutation");
+    assert!(!law_broken_by::<wrong::Capped>().is_empty());
+}
