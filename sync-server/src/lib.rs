@@ -1,1 +1,126 @@
-//! The durable sync server: rooms, group commit, WebSockets.
+//! The durable sync server: documents that many edit at once, over WebSockets, and that are on disk before anybody is
+//! told so.
+//!
+//! Its one idea is an order of things: **commit, then acknowledge, then show.** Whatever a peer was told, a crash in
+//! the next instant takes nothing of it back.
+//!
+//! | file | what happens there |
+//! |---|---|
+//! | `http` | the two routes |
+//! | `pump`, `socket` | the life of a frame: WebSocket, session, room, and back |
+//! | `mailbox` | what waits for one connection, merged and bounded |
+//! | `room`, `rooms` | one task owns one document; which documents are open |
+//! | `committer`, [`store`] | group commit; the log of deltas, in SQLite |
+//! | `replay` | from the log back to a document |
+//!
+//! What is not here: the protocol's rules (they are [`watersmeet_crdt::session`]), maps and tiles, and who may do what.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use watersmeet_sync::{Config, Server, router, serve};
+//!
+//! let server = Server::open(Config::new("data"))?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! let stop = async { let _ = tokio::signal::ctrl_c().await; };
+//! serve(listener, router(server.clone()), &server, stop).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod committer;
+mod config;
+mod http;
+mod hub;
+mod limits;
+mod mailbox;
+mod pump;
+mod replay;
+mod room;
+mod rooms;
+mod socket;
+pub mod store;
+
+pub use config::Config;
+pub use http::router;
+pub use limits::Limits;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use hub::Hub;
+use std::sync::Arc;
+use store::{Sqlite, Store, StoreError};
+use tokio::net::TcpListener;
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The committer's thread could not be started.
+    #[error("the thread that writes could not be started: {0}")]
+    Thread(std::io::Error),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A running server. Cheap to clone; [`router`] serves it.
+#[derive(Clone)]
+pub struct Server {
+    hub: Arc<Hub>,
+}
+
+impl Server {
+    /// Opens the embedded store in the configured folder, and starts.
+    ///
+    /// # Errors
+    /// If the folder cannot be used, or another server uses it.
+    pub fn open(config: Config) -> Result<Self, ServerError> {
+        Self::with_store(Sqlite::open(&config.data)?, config.limits)
+    }
+
+    /// Starts on any store.
+    ///
+    /// # Errors
+    /// If the system gives no thread or no random number.
+    pub fn with_store(store: impl Store, limits: Limits) -> Result<Self, ServerError> {
+        Ok(Server { hub: Hub::start(limits, Arc::new(store))? })
+    }
+
+    /// Stops: peers are told to come back later, what waits is committed, the store is left tidy.
+    pub async fn shutdown(&self) {
+        self.hub.shutdown().await;
+    }
+}
+
+/// Serves `app`, which holds the [`router`] of `server`, until `stop` is done; then stops gracefully.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    server: &Server,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    // Frames are small and flushed once they are complete; to hold them back would only delay them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
+    let (stopping, stopped) = (server.hub.stop.clone(), server.hub.stop.clone());
+    let graceful = async move {
+        stop.await;
+        stopping.cancel();
+    };
+    let drain = server.hub.limits.drain;
+    let result = tokio::select! {
+        result = axum::serve(listener, app).with_graceful_shutdown(graceful) => result,
+        // A download that does not end holds up nobody for longer than that.
+        () = async { stopped.cancelled().await; tokio::time::sleep(drain).await } => Ok(()),
+    };
+    server.shutdown().await;
+    result
+}

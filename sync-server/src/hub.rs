@@ -1,0 +1,74 @@
+//! What all connections share.
+
+use crate::committer::Committer;
+use crate::room::GuestId;
+use crate::rooms::Rooms;
+use crate::store::Store;
+use crate::{Limits, ServerError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use watersmeet_crdt::ReplicaId;
+
+pub(crate) struct Hub {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) replica: ReplicaId,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) committer: Committer,
+    /// Bytes of edits that may still wait for their rooms.
+    pub(crate) inbound: Arc<Semaphore>,
+    /// Cancelled when the server stops.
+    pub(crate) stop: CancellationToken,
+    /// Connections and rooms.
+    pub(crate) tasks: TaskTracker,
+    connections: Arc<Semaphore>,
+    guests: AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Hub {
+    pub(crate) fn start(limits: Limits, store: Arc<dyn Store>) -> Result<Arc<Self>, ServerError> {
+        let limits = Arc::new(limits);
+        let replica = ReplicaId::new(getrandom::u64().map_err(ServerError::Random)?);
+        let (committer, thread) = Committer::start(store.clone(), limits.commit_queue, limits.commit_batch)
+            .map_err(ServerError::Thread)?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let rooms = Rooms::new(limits.clone(), store, committer.clone(), stop.clone(), tasks.clone());
+        Ok(Arc::new(Hub {
+            replica,
+            rooms,
+            committer,
+            inbound: Arc::new(Semaphore::new(limits.inbound_bytes as usize)),
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            limits,
+            stop,
+            tasks,
+            guests: AtomicU64::new(0),
+            thread: Mutex::new(Some(thread)),
+        }))
+    }
+
+    /// Lets one more connection in; none if there are too many.
+    pub(crate) fn admit(&self) -> Option<(GuestId, OwnedSemaphorePermit)> {
+        let permit = self.connections.clone().try_acquire_owned().ok()?;
+        Some((GuestId(self.guests.fetch_add(1, Ordering::Relaxed)), permit))
+    }
+
+    /// Ends connections, then rooms, then the committer.
+    pub(crate) async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.limits.drain, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "some connections did not end in time and are cut off");
+        }
+        self.committer.close().await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // It ends early only by a panic, which has been printed.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}

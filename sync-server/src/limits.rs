@@ -1,0 +1,72 @@
+//! Every limit on what peers can fill or hold, by name. What is about one conversation is in
+//! [`session::Limits`](watersmeet_crdt::session::Limits); everything around it is here.
+
+use std::time::Duration;
+use watersmeet_crdt::session;
+
+/// How much may wait, be open or be held at once.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// What one conversation may hold: frame bytes, documents, name bytes, presence bytes.
+    pub session: session::Limits,
+    /// Connections at once. One more is answered 503.
+    pub connections: usize,
+    /// Documents in memory at once. One more is refused.
+    pub rooms: usize,
+    /// Requests that wait for one room. Who has one more waits, and reads no further.
+    pub room_queue: usize,
+    /// Requests that a room takes together, and so the edits that it commits together.
+    pub room_batch: usize,
+    /// Bytes of edits, over all connections, that were read and wait for their room. Who has more waits.
+    pub inbound_bytes: u32,
+    /// Bytes of deltas that wait for one connection. Beyond it they are forgotten, and what the peer lacks is asked
+    /// of the document when the peer can take it.
+    pub mailbox_bytes: usize,
+    /// Deltas that wait for one connection, whatever their size.
+    pub mailbox_deltas: usize,
+    /// Bytes that wait for one socket before no more is read from it.
+    pub outbound_bytes: usize,
+    /// Messages that are read from one socket before what follows from them is done.
+    pub messages_at_once: usize,
+    /// Commits that wait for the disk. Rooms wait beyond it.
+    pub commit_queue: usize,
+    /// Commits in one transaction.
+    pub commit_batch: usize,
+    /// Deltas after the last snapshot before a new one is written.
+    pub tail_deltas: usize,
+    /// Bytes of deltas after the last snapshot before a new one is written, unless the state is larger than that.
+    pub tail_bytes: usize,
+    /// How long a document stays in memory when nobody has it open.
+    pub room_idle: Duration,
+    /// How long a closed connection may take to hear why.
+    pub linger: Duration,
+    /// How long the store may take to show that it can be written to.
+    pub health: Duration,
+    /// How long connections and rooms may take to end when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            session: session::Limits::default(),
+            connections: 10_000,
+            rooms: 10_000,
+            room_queue: 256,
+            room_batch: 256,
+            inbound_bytes: 256 << 20,
+            mailbox_bytes: 1 << 20,
+            mailbox_deltas: 1_024,
+            outbound_bytes: 1 << 20,
+            messages_at_once: 64,
+            commit_queue: 1_024,
+            commit_batch: 1_024,
+            tail_deltas: 1_000,
+            tail_bytes: 4 << 20,
+            room_idle: Duration::from_secs(60),
+            linger: Duration::from_secs(2),
+            health: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+        }
+    }
+}

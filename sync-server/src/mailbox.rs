@@ -1,0 +1,198 @@
+//! What rooms have for one connection, until the connection can take it. **Posting never waits**, so a reader who is
+//! slow, or stalled for good, holds up no room.
+//!
+//! The one idea: nearly everything that waits can be merged. Acknowledgements join; of a presence only the latest
+//! counts; and deltas, when they get too many, are forgotten altogether and their channel is marked as *lagging*:
+//! once the peer can take it, it is sent `since(what it has)` as one group. So a mailbox is bounded by limits and by
+//! the number of open documents, however long nobody looks into it.
+
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use watersmeet_crdt::session::{Code, Frame};
+use watersmeet_crdt::{Delta, Lattice, VersionVector};
+
+/// A delta group as a frame that is encoded once for everybody.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) channel: u32,
+    pub(crate) from: VersionVector,
+    pub(crate) to: VersionVector,
+    pub(crate) frame: Bytes,
+}
+
+impl Group {
+    /// The group of `delta`, whose bytes are `bytes`.
+    pub(crate) fn new(channel: u32, delta: &Delta, bytes: &[u8]) -> Arc<Self> {
+        Group::of(channel, delta.from().clone(), delta.to().clone(), bytes)
+    }
+
+    /// The group of the delta between two versions, whose bytes are `bytes`.
+    pub(crate) fn of(channel: u32, from: VersionVector, to: VersionVector, bytes: &[u8]) -> Arc<Self> {
+        let frame = Frame::Delta { channel, delta: bytes }.encode().into();
+        Arc::new(Group { channel, from, to, frame })
+    }
+}
+
+/// A room's answer to what a connection asked. There are no more of them than questions.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The document is open; `group` is what of it a peer at `has` lacks.
+    Opened { name: Arc<str>, channel: u32, has: VersionVector, version: VersionVector, group: Arc<Group> },
+    /// The document cannot be opened.
+    Refused { name: Arc<str>, channel: u32, code: Code, message: String },
+    /// What a lagging peer lacks.
+    CaughtUp(Arc<Group>),
+}
+
+/// Everything that waits, by kind; in each kind the order is kept, or does not matter.
+#[derive(Debug, Default)]
+pub(crate) struct Letters {
+    /// The connection is to end.
+    pub(crate) end: Option<(Code, String)>,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) deltas: VecDeque<Arc<Group>>,
+    delta_bytes: usize,
+    /// Channels whose deltas were forgotten.
+    pub(crate) lagging: BTreeSet<u32>,
+    /// Channels on which a delta could not be applied, with the version that the room has.
+    pub(crate) lacks: BTreeMap<u32, VersionVector>,
+    /// What has become durable, by channel.
+    pub(crate) acks: BTreeMap<u32, VersionVector>,
+    /// The latest state of others, by channel and peer.
+    pub(crate) presence: BTreeMap<(u32, u64), Bytes>,
+}
+
+/// How much may wait in one mailbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capacity {
+    pub(crate) bytes: usize,
+    pub(crate) deltas: usize,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    capacity: Capacity,
+    letters: Mutex<Letters>,
+    posted: Notify,
+}
+
+impl Mailbox {
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Mailbox { capacity, letters: Mutex::default(), posted: Notify::new() }
+    }
+
+    /// Takes everything that waits.
+    pub(crate) fn take(&self) -> Letters {
+        std::mem::take(&mut *self.letters())
+    }
+
+    /// Waits until something was posted since it last returned.
+    pub(crate) async fn posted(&self) {
+        self.posted.notified().await;
+    }
+
+    pub(crate) fn answer(&self, answer: Answer) {
+        self.post(|letters| letters.answers.push(answer));
+    }
+
+    /// Posts a delta, or marks its channel as lagging if too much waits.
+    pub(crate) fn delta(&self, group: Arc<Group>) {
+        self.post(|letters| letters.add_delta(group, self.capacity));
+    }
+
+    pub(crate) fn ack(&self, channel: u32, version: VersionVector) {
+        self.post(|letters| {
+            letters.acks.entry(channel).or_default().merge(version);
+        });
+    }
+
+    pub(crate) fn lacks(&self, channel: u32, version: VersionVector) {
+        self.post(|letters| {
+            letters.lacks.insert(channel, version);
+        });
+    }
+
+    pub(crate) fn presence(&self, channel: u32, peer: u64, state: Bytes) {
+        self.post(|letters| {
+            letters.presence.insert((channel, peer), state);
+        });
+    }
+
+    pub(crate) fn end(&self, code: Code, message: String) {
+        self.post(|letters| letters.end = Some((code, message)));
+    }
+
+    fn post(&self, change: impl FnOnce(&mut Letters)) {
+        change(&mut self.letters());
+        self.posted.notify_one();
+    }
+
+    /// No method leaves letters half changed, so a panic elsewhere does them no harm.
+    fn letters(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Letters {
+    fn add_delta(&mut self, group: Arc<Group>, capacity: Capacity) {
+        if self.lagging.contains(&group.channel) {
+            return;
+        }
+        let fits =
+            self.delta_bytes + group.frame.len() <= capacity.bytes && self.deltas.len() < capacity.deltas;
+        // A delta that is larger than all that may wait can still be sent when nothing else waits.
+        if fits || self.deltas.is_empty() {
+            self.delta_bytes += group.frame.len();
+            self.deltas.push_back(group);
+        } else {
+            self.lag(group.channel);
+        }
+    }
+
+    /// Forgets what waits of a channel: one group will say it all.
+    fn lag(&mut self, channel: u32) {
+        self.lagging.insert(channel);
+        self.deltas.retain(|group| group.channel != channel);
+        self.delta_bytes = self.deltas.iter().map(|group| group.frame.len()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watersmeet_crdt::ReplicaId;
+
+    fn group(channel: u32, bytes: usize) -> Arc<Group> {
+        let (from, to) = Default::default();
+        Arc::new(Group { channel, from, to, frame: vec![0; bytes].into() })
+    }
+
+    #[test]
+    fn a_mailbox_that_nobody_empties_stays_bounded() {
+        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 });
+        let version = |seq| VersionVector::from_iter([(ReplicaId::new(1), seq)]);
+        for n in 0..100_000_u64 {
+            mailbox.delta(group(u32::try_from(n % 3).unwrap(), 300));
+            mailbox.ack(1, version(n));
+            mailbox.presence(1, n % 5, Bytes::from_static(b"here"));
+        }
+        let letters = mailbox.take();
+        assert!(letters.delta_bytes <= 1_000 && letters.deltas.len() <= 8);
+        assert!(!letters.lagging.is_empty());
+        assert!(letters.deltas.iter().all(|group| !letters.lagging.contains(&group.channel)));
+        assert_eq!(letters.acks, BTreeMap::from([(1, version(99_999))]));
+        assert_eq!(letters.presence.len(), 5);
+    }
+
+    #[test]
+    fn one_delta_of_any_size_passes() {
+        let mailbox = Mailbox::new(Capacity { bytes: 10, deltas: 8 });
+        mailbox.delta(group(1, 5_000));
+        mailbox.delta(group(2, 5));
+        let letters = mailbox.take();
+        assert_eq!((letters.deltas.len(), letters.lagging), (1, BTreeSet::from([2])));
+    }
+}

@@ -1,0 +1,326 @@
+//! The life of a frame: from a WebSocket into a session, from there to a room, and back.
+//!
+//! ```text
+//!   socket ──read──▶ session ──Event──▶ room ──(commit)──▶ mailbox ──▶ session ──Send──▶ socket
+//! ```
+//!
+//! One task serves one connection. It waits for rooms (that is backpressure: who edits faster than the disk writes
+//! is read more slowly), but no room ever waits for it. When the peer breaks the protocol it is told why, in an
+//! error frame and in WebSocket's close code, and nobody else notices.
+
+use crate::hub::Hub;
+use crate::mailbox::{Answer, Capacity, Group, Letters, Mailbox};
+use crate::room::{GuestId, Request};
+use crate::rooms::Door;
+use crate::socket::{Progress, Socket};
+use axum::extract::ws::{Message, WebSocket};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio_tungstenite::tungstenite;
+use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Violation};
+use watersmeet_crdt::{Time, VersionVector};
+
+/// WebSocket's close code for an error frame's [`Code`]: 4000 and the code's place in its list, from 0.
+fn close_code(code: Code) -> u16 {
+    4_000 + code as u16
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId) {
+    let mut connection = Connection::new(socket, hub, guest);
+    let end = connection.converse().await;
+    tracing::debug!(connection = guest.0, ?end, "connection ended");
+    connection.leave().await;
+    connection.close(end).await;
+}
+
+/// How a connection ends.
+#[derive(Debug)]
+enum End {
+    /// The peer has gone.
+    Gone,
+    /// The peer was told to go, and why.
+    Said(Code),
+}
+
+struct Connection {
+    hub: Arc<Hub>,
+    guest: GuestId,
+    socket: Socket,
+    session: Session,
+    mailbox: Arc<Mailbox>,
+    /// The rooms that were joined or asked to be, by channel.
+    doors: BTreeMap<u32, Door>,
+    /// Channels whose room is asked for what the peer lacks: to be asked, and asked.
+    lagging: BTreeSet<u32>,
+    asked: BTreeSet<u32>,
+    wake: Time,
+}
+
+impl Connection {
+    fn new(socket: WebSocket, hub: Arc<Hub>, guest: GuestId) -> Self {
+        let limits = &hub.limits;
+        let capacity = Capacity { bytes: limits.mailbox_bytes, deltas: limits.mailbox_deltas };
+        Connection {
+            guest,
+            socket: Socket::new(socket, limits.outbound_bytes),
+            session: Session::listen(now(), hub.replica, limits.session.clone()),
+            mailbox: Arc::new(Mailbox::new(capacity)),
+            doors: BTreeMap::new(),
+            lagging: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            wake: Time::default(),
+            hub,
+        }
+    }
+
+    async fn converse(&mut self) -> End {
+        loop {
+            if let Err(end) = self.settle().await {
+                return end;
+            }
+            let sleep = Duration::from_millis(self.wake.millis().saturating_sub(now().millis()));
+            let result = tokio::select! {
+                progress = self.socket.progress() => self.on_progress(progress),
+                // What waits for the peer stays in the mailbox, where it is merged, until the socket can take it.
+                () = self.mailbox.posted(), if self.socket.is_idle() => self.deliver(),
+                () = tokio::time::sleep(sleep) => self.session.handle(now(), Input::Tick).map_err(ended),
+                () = self.hub.stop.cancelled() => {
+                    Err(self.end(Code::Shutdown, "the server is going down; connect again"))
+                }
+            };
+            if let Err(end) = result {
+                return end;
+            }
+        }
+    }
+
+    /// Does what the session says until it has nothing more to say.
+    async fn settle(&mut self) -> Result<(), End> {
+        loop {
+            match self.session.poll() {
+                Output::Send(frame) => self.socket.send(frame),
+                Output::Event(event) => self.on_event(event).await?,
+                Output::Wait(until) => {
+                    self.wake = until;
+                    break;
+                }
+            }
+        }
+        self.ask_for_the_lagging().await
+    }
+
+    /// Takes in what came, and what has come in the meantime.
+    fn on_progress(&mut self, progress: Progress) -> Result<(), End> {
+        let mut next = Some(progress);
+        for _ in 0..self.hub.limits.messages_at_once {
+            match next {
+                Some(Progress::Read(message)) => self.receive(message)?,
+                Some(Progress::Broken(error)) => return Err(self.broken(error)),
+                Some(Progress::Gone) => return Err(End::Gone),
+                Some(Progress::Written) | None => break,
+            }
+            next = self.socket.ready();
+        }
+        match next {
+            // Read, but beyond what is taken at once.
+            Some(Progress::Read(message)) => self.receive(message),
+            _ => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, message: Message) -> Result<(), End> {
+        match message {
+            Message::Binary(frame) => self.session.handle(now(), Input::Frame(&frame)).map_err(ended),
+            Message::Text(_) => Err(self.end(Code::Malformed, "a text message; frames are binary messages")),
+            Message::Close(_) => Err(End::Gone),
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+        }
+    }
+
+    /// A message that is too large is the peer's fault and it is told so; for the rest there is nobody to tell.
+    fn broken(&mut self, error: axum::Error) -> End {
+        use tungstenite::error::{CapacityError, Error};
+        let limit = self.hub.limits.session.frame_bytes;
+        match error.into_inner().downcast::<Error>().as_deref() {
+            Ok(Error::Capacity(CapacityError::MessageTooLong { size, .. })) => {
+                let violation = Violation::TooLarge { bytes: *size, limit };
+                self.end(violation.code(), &violation.to_string())
+            }
+            Ok(Error::Protocol(error)) => self.end(Code::Malformed, &error.to_string()),
+            _ => End::Gone,
+        }
+    }
+
+    /// Ends the session, saying why.
+    fn end(&mut self, code: Code, message: &str) -> End {
+        self.session.end(code, message);
+        End::Said(code)
+    }
+}
+
+/// From the session to the rooms.
+impl Connection {
+    async fn on_event(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Open { name, version } => {
+                self.open(&name, version).await;
+                Ok(())
+            }
+            Event::Closed { channel } => self.shut(channel).await,
+            Event::Delta { channel, delta, bytes } => {
+                // The bytes were read, so they are fewer than a frame's, which a u32 holds.
+                let weight =
+                    u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.hub.limits.inbound_bytes);
+                let permit = self.hub.inbound.clone().acquire_many_owned(weight).await;
+                // The semaphore is never closed.
+                let Ok(permit) = permit else { return Err(End::Gone) };
+                self.request(channel, Request::Edit { guest: self.guest, delta, bytes, permit }).await
+            }
+            Event::Lacks { channel } => {
+                self.lagging.insert(channel);
+                Ok(())
+            }
+            Event::Presence { channel, peer, state } => {
+                self.request(channel, Request::Present { guest: self.guest, peer, state }).await
+            }
+            // The server sends what is on its disk and has no use for the peer's word; the rest is said to callers.
+            Event::Acknowledged { .. } | Event::Opened { .. } | Event::Refused { .. } => Ok(()),
+        }
+    }
+
+    async fn open(&mut self, name: &str, has: VersionVector) {
+        loop {
+            let Some(door) = self.hub.rooms.door(name) else {
+                let message = "too many documents are open at this server";
+                return self.session.refuse(name, Code::Limit, message);
+            };
+            let (guest, mailbox) = (self.guest, self.mailbox.clone());
+            if door.requests.send(Request::Join { guest, mailbox, has: has.clone() }).await.is_ok() {
+                self.doors.insert(door.channel, door);
+                return;
+            }
+            // The room ended just now; the next one is another.
+        }
+    }
+
+    async fn shut(&mut self, channel: u32) -> Result<(), End> {
+        let guest = self.guest;
+        let result = self.request(channel, Request::Leave { guest }).await;
+        self.doors.remove(&channel);
+        self.lagging.remove(&channel);
+        self.asked.remove(&channel);
+        result
+    }
+
+    /// Asks a room for something, waiting until it can be asked.
+    async fn request(&mut self, channel: u32, request: Request) -> Result<(), End> {
+        let Some(door) = self.doors.get(&channel) else { return Ok(()) };
+        if door.requests.send(request).await.is_err() {
+            return Err(self.end(Code::Unavailable, "a document is not available now; connect again"));
+        }
+        Ok(())
+    }
+
+    async fn ask_for_the_lagging(&mut self) -> Result<(), End> {
+        for channel in std::mem::take(&mut self.lagging) {
+            let Some(has) = self.session.peer_has(channel).cloned() else { continue };
+            if self.asked.insert(channel) {
+                self.request(channel, Request::CatchUp { guest: self.guest, has }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn leave(&mut self) {
+        for (_, door) in std::mem::take(&mut self.doors) {
+            // A room that has ended has no guests.
+            let _ = door.requests.send(Request::Leave { guest: self.guest }).await;
+        }
+    }
+}
+
+/// From the rooms to the session.
+impl Connection {
+    fn deliver(&mut self) -> Result<(), End> {
+        let Letters { end, answers, deltas, lagging, lacks, acks, presence, .. } = self.mailbox.take();
+        answers.into_iter().for_each(|answer| self.on_answer(answer));
+        deltas.iter().for_each(|group| self.pass_on(group));
+        self.lagging.extend(lagging);
+        lacks.into_iter().for_each(|(channel, version)| self.session.lacks(channel, version));
+        acks.into_iter().for_each(|(channel, version)| self.session.acknowledge(channel, version));
+        for ((channel, peer), state) in presence {
+            self.session.present_as(channel, peer, &state);
+        }
+        match end {
+            Some((code, message)) => Err(self.end(code, &message)),
+            None => Ok(()),
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Opened { name, channel, has, version, group } => {
+                self.session.accept(&name, channel, has, version);
+                self.pass_on(&group);
+            }
+            Answer::Refused { name, channel, code, message } => {
+                self.doors.remove(&channel);
+                self.session.refuse(&name, code, &message);
+            }
+            Answer::CaughtUp(group) => {
+                self.asked.remove(&group.channel);
+                self.pass_on(&group);
+            }
+        }
+    }
+
+    /// Sends a group to the peer, or has its room asked for all that the peer lacks.
+    fn pass_on(&mut self, group: &Group) {
+        if !self.session.send_encoded(group.channel, &group.from, &group.to, group.frame.clone()) {
+            self.lagging.insert(group.channel);
+        }
+    }
+
+    /// Sends what is left to say, and closes. A peer that neither reads nor closes is cut off after a while.
+    async fn close(&mut self, end: End) {
+        let linger = self.hub.limits.linger;
+        let closing = async {
+            match end {
+                End::Said(code) => {
+                    self.say_the_rest();
+                    self.socket.close(close_code(code), "see the error frame").await;
+                }
+                End::Gone => self.socket.hear_out().await,
+            }
+        };
+        if tokio::time::timeout(linger, closing).await.is_err() {
+            tracing::debug!("a peer did not close in time and is cut off");
+        }
+    }
+
+    /// Moves the session's last words to the socket; what it still wanted done is void.
+    fn say_the_rest(&mut self) {
+        loop {
+            match self.session.poll() {
+                Output::Send(frame) => self.socket.send(frame),
+                Output::Event(_) => {}
+                Output::Wait(_) => return,
+            }
+        }
+    }
+}
+
+fn ended(violation: Violation) -> End {
+    match violation {
+        Violation::Ended { .. } => End::Gone,
+        violation => End::Said(violation.code()),
+    }
+}
+
+/// The wall clock, for deadlines and for judging the clocks of others.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,69 @@
+//! From what a store kept back to a document, and how long that takes.
+
+use crate::Limits;
+use crate::store::{Saved, StoreError};
+use watersmeet_crdt::{Delta, Document, ReplicaId};
+
+/// A document as its log tells it.
+pub(crate) struct Replayed {
+    pub(crate) document: Document,
+    pub(crate) tail: Tail,
+}
+
+/// The part of a log that follows its last snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    last: u64,
+    deltas: usize,
+    bytes: usize,
+    snapshot_bytes: usize,
+}
+
+impl Tail {
+    /// Notes that a delta was appended.
+    pub(crate) fn add(&mut self, number: u64, bytes: usize) {
+        self.last = number;
+        self.deltas += 1;
+        self.bytes += bytes;
+    }
+
+    /// Whether it is time for a snapshot. A document is not written again for less than its own size in deltas, so
+    /// that snapshots at most double what is written.
+    pub(crate) fn is_long(&self, limits: &Limits) -> bool {
+        let long = self.deltas >= limits.tail_deltas || self.bytes >= limits.tail_bytes;
+        long && self.bytes >= self.snapshot_bytes
+    }
+
+    /// Notes that a snapshot of so many bytes takes its place; the number of the last delta in it.
+    pub(crate) fn compacted(&mut self, snapshot_bytes: usize) -> u64 {
+        *self = Tail { last: self.last, snapshot_bytes, ..Tail::default() };
+        self.last
+    }
+}
+
+/// Replays what was kept. The server never edits, so its replica has no name of its own.
+///
+/// # Errors
+/// If a delta cannot be decoded or does not follow; none is ever skipped.
+pub(crate) fn replay(name: &str, saved: Saved) -> Result<Replayed, StoreError> {
+    let mut document = Document::new(ReplicaId::default());
+    let mut tail = Tail::default();
+    if let Some((upto, bytes)) = saved.snapshot {
+        apply(&mut document, name, upto, &bytes)?;
+        tail = Tail { last: upto, snapshot_bytes: bytes.len(), ..Tail::default() };
+    }
+    for (number, bytes) in saved.deltas {
+        apply(&mut document, name, number, &bytes)?;
+        tail.add(number, bytes.len());
+    }
+    Ok(Replayed { document, tail })
+}
+
+fn apply(document: &mut Document, name: &str, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    let damaged = |source| StoreError::Damaged { document: name.to_owned(), number, source };
+    let delta = Delta::decode(bytes).map_err(damaged)?;
+    match document.apply(delta) {
+        Ok(_) => Ok(()),
+        Err(gap) => Err(StoreError::Missing { document: name.to_owned(), number, missing: gap.missing }),
+    }
+}

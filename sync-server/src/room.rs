@@ -1,0 +1,316 @@
+//! One document and everybody who has it open. One task owns both, so there are no locks around documents.
+//!
+//! A room takes requests in batches, and does first things first:
+//!
+//! ```text
+//!   take a batch ─▶ apply its edits ─▶ commit them as one delta ─▶ acknowledge the authors
+//!                                                               ─▶ send the delta to everybody else
+//!                                                               ─▶ answer who wants to join, or lags behind
+//! ```
+//!
+//! **What leaves the room has been committed**: nobody ever sees, or is told to be safe, an edit that a crash could
+//! take back. If a commit fails, the document in memory has edits that may not be on disk; it is thrown away and
+//! loaded again, and who made those edits is disconnected, keeps them, and offers them again.
+
+use crate::Limits;
+use crate::committer::Committer;
+use crate::mailbox::{Answer, Group, Mailbox};
+use crate::replay::{Replayed, Tail, replay};
+use crate::store::{Store, StoreError};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use watersmeet_crdt::session::Code;
+use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
+
+/// The number of a connection, never given twice by one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GuestId(pub(crate) u64);
+
+/// What a connection wants of a room.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// To open the document, of which its peer has `has`.
+    Join { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
+    /// To have it open no longer.
+    Leave { guest: GuestId },
+    /// To edit it. The permit stands for its bytes among all that wait in the server.
+    Edit { guest: GuestId, delta: Delta, bytes: Bytes, permit: OwnedSemaphorePermit },
+    /// What a peer lacks that has only `has`.
+    CatchUp { guest: GuestId, has: VersionVector },
+    /// To show the others an ephemeral state; an empty one takes it back.
+    Present { guest: GuestId, peer: u64, state: Bytes },
+}
+
+/// The document cannot be served any more; the room must end.
+#[derive(Debug)]
+pub(crate) struct Lost;
+
+struct Guest {
+    mailbox: Arc<Mailbox>,
+    /// Who it says it is, and what it shows.
+    presence: Option<(u64, Bytes)>,
+}
+
+/// See the [module](self).
+pub(crate) struct Room {
+    name: Arc<str>,
+    channel: u32,
+    limits: Arc<Limits>,
+    store: Arc<dyn Store>,
+    committer: Committer,
+    document: Document,
+    tail: Tail,
+    guests: BTreeMap<GuestId, Guest>,
+    /// The latest answer to somebody who lacked something; many lack the same.
+    latest_group: Option<(VersionVector, Arc<Group>)>,
+}
+
+impl Room {
+    /// Loads the document and opens the room.
+    pub(crate) async fn open(
+        name: Arc<str>,
+        channel: u32,
+        limits: Arc<Limits>,
+        store: Arc<dyn Store>,
+        committer: Committer,
+    ) -> Result<Self, StoreError> {
+        let Replayed { document, tail } = load(store.clone(), name.clone()).await?;
+        let (guests, latest_group) = (BTreeMap::new(), None);
+        Ok(Room { name, channel, limits, store, committer, document, tail, guests, latest_group })
+    }
+
+    /// Whether nobody has the document open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.guests.is_empty()
+    }
+
+    /// Does what a batch of requests asks.
+    pub(crate) async fn serve(&mut self, batch: Vec<Request>) -> Result<(), Lost> {
+        let mut edits = Edits::default();
+        let mut others = Vec::new();
+        for request in batch {
+            match request {
+                Request::Edit { guest, delta, bytes, permit } => {
+                    self.apply(guest, delta, bytes, &mut edits);
+                    drop(permit);
+                }
+                other => others.push(other),
+            }
+        }
+        if let Err(error) = self.settle(&edits).await {
+            self.recover(&edits, &error).await?;
+        }
+        others.into_iter().for_each(|request| self.answer(request));
+        self.compact_if_long().await;
+        Ok(())
+    }
+
+    fn apply(&mut self, guest: GuestId, delta: Delta, bytes: Bytes, edits: &mut Edits) {
+        let before = self.document.version().clone();
+        let (from, to) = (delta.from().clone(), delta.to().clone());
+        match self.document.apply(delta) {
+            Ok(_) => {
+                edits.authors.entry(guest).or_default().merge(to.beyond(&from));
+                if before != *self.document.version() {
+                    edits.add(before, Sent { from, to, bytes });
+                }
+            }
+            Err(_gap) => {
+                if let Some(guest) = self.guests.get(&guest) {
+                    guest.mailbox.lacks(self.channel, before);
+                }
+            }
+        }
+    }
+
+    /// Commits what was applied, then acknowledges it and shows it to the others.
+    async fn settle(&mut self, edits: &Edits) -> Result<(), Arc<StoreError>> {
+        if let Some((delta, group)) = self.delta_of(edits) {
+            let number = self.committer.append(self.name.clone(), delta.clone()).await?;
+            self.tail.add(number, delta.len());
+            self.latest_group = None;
+            self.fan_out(edits, &group);
+        }
+        for (guest, version) in &edits.authors {
+            if let Some(guest) = self.guests.get(guest) {
+                guest.mailbox.ack(self.channel, version.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the batch brought, as one delta: as it came if it is one, and joined if it is several.
+    fn delta_of(&self, edits: &Edits) -> Option<(Bytes, Arc<Group>)> {
+        match &edits.news {
+            News::None => None,
+            News::One(_, Sent { from, to, bytes }) => {
+                let group = Group::of(self.channel, from.clone(), to.clone(), bytes);
+                Some((bytes.clone(), group))
+            }
+            News::Many(before) => {
+                let delta = self.document.since(before);
+                let bytes = delta.encode();
+                Some((bytes.clone().into(), Group::new(self.channel, &delta, &bytes)))
+            }
+        }
+    }
+
+    /// A sole author needs no copy of what it said.
+    fn fan_out(&self, edits: &Edits, group: &Arc<Group>) {
+        let sole = match edits.authors.len() {
+            1 => edits.authors.keys().next(),
+            _ => None,
+        };
+        for (_, guest) in self.guests.iter().filter(|(id, _)| Some(*id) != sole) {
+            guest.mailbox.delta(group.clone());
+        }
+    }
+
+    /// After a failed commit: back to what is on disk.
+    async fn recover(&mut self, edits: &Edits, error: &StoreError) -> Result<(), Lost> {
+        tracing::error!(document = %self.name, %error, "edits were not committed; their authors keep them");
+        for id in edits.authors.keys() {
+            if let Some(guest) = self.guests.remove(id) {
+                self.show_absence(&guest);
+                guest
+                    .mailbox
+                    .end(Code::Unavailable, "the server could not store your edits; keep them".to_owned());
+            }
+        }
+        match load(self.store.clone(), self.name.clone()).await {
+            Ok(Replayed { document, tail }) => {
+                (self.document, self.tail, self.latest_group) = (document, tail, None);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(document = %self.name, %error, "the document could not be loaded again");
+                self.dismiss();
+                Err(Lost)
+            }
+        }
+    }
+
+    /// Ends everybody's connection: what they have cannot be served.
+    fn dismiss(&mut self) {
+        for (_, guest) in std::mem::take(&mut self.guests) {
+            guest.mailbox.end(Code::Unavailable, format!("the document {:?} cannot be read now", self.name));
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::Join { guest, mailbox, has } => self.join(guest, mailbox, has),
+            Request::Leave { guest } => {
+                if let Some(guest) = self.guests.remove(&guest) {
+                    self.show_absence(&guest);
+                }
+            }
+            Request::CatchUp { guest, has } => {
+                let group = self.group_since(&has);
+                if let Some(guest) = self.guests.get(&guest) {
+                    guest.mailbox.answer(Answer::CaughtUp(group));
+                }
+            }
+            Request::Present { guest, peer, state } => self.present(guest, peer, state),
+            Request::Edit { .. } => {}
+        }
+    }
+
+    fn join(&mut self, id: GuestId, mailbox: Arc<Mailbox>, has: VersionVector) {
+        let group = self.group_since(&has);
+        let (name, channel, version) = (self.name.clone(), self.channel, self.document.version().clone());
+        mailbox.answer(Answer::Opened { name, channel, has, version, group });
+        for (peer, state) in self.guests.values().filter_map(|guest| guest.presence.as_ref()) {
+            mailbox.presence(channel, *peer, state.clone());
+        }
+        self.guests.insert(id, Guest { mailbox, presence: None });
+    }
+
+    fn group_since(&mut self, has: &VersionVector) -> Arc<Group> {
+        if let Some((known, group)) = &self.latest_group
+            && known == has
+        {
+            return group.clone();
+        }
+        let delta = self.document.since(has);
+        let group = Group::new(self.channel, &delta, &delta.encode());
+        self.latest_group = Some((has.clone(), group.clone()));
+        group
+    }
+
+    fn present(&mut self, id: GuestId, peer: u64, state: Bytes) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        let shown = (!state.is_empty()).then(|| (peer, state.clone()));
+        let before = std::mem::replace(&mut guest.presence, shown);
+        // Who shows itself under another number is no longer there under the old one.
+        if let Some((old, _)) = before.filter(|(old, _)| *old != peer) {
+            self.show(id, old, &Bytes::new());
+        }
+        self.show(id, peer, &state);
+    }
+
+    fn show_absence(&self, gone: &Guest) {
+        if let Some((peer, _)) = gone.presence {
+            self.guests.values().for_each(|guest| guest.mailbox.presence(self.channel, peer, Bytes::new()));
+        }
+    }
+
+    /// Shows a state to everybody but the one whose it is.
+    fn show(&self, whose: GuestId, peer: u64, state: &Bytes) {
+        for (_, guest) in self.guests.iter().filter(|(id, _)| **id != whose) {
+            guest.mailbox.presence(self.channel, peer, state.clone());
+        }
+    }
+
+    /// Puts a snapshot in place of the log when replaying it would take long.
+    async fn compact_if_long(&mut self) {
+        if self.tail.is_long(&self.limits) {
+            let state = self.document.state().encode();
+            let upto = self.tail.compacted(state.len());
+            self.committer.compact(self.name.clone(), upto, state).await;
+        }
+    }
+}
+
+/// One author's delta, as it came.
+struct Sent {
+    from: VersionVector,
+    to: VersionVector,
+    bytes: Bytes,
+}
+
+/// What the edits of a batch brought that the document did not have.
+#[derive(Default)]
+enum News {
+    #[default]
+    None,
+    /// One delta, and the version before it.
+    One(VersionVector, Sent),
+    /// Several, after that version.
+    Many(VersionVector),
+}
+
+/// The edits of a batch.
+#[derive(Default)]
+struct Edits {
+    /// Who made some, and which.
+    authors: BTreeMap<GuestId, VersionVector>,
+    news: News,
+}
+
+impl Edits {
+    fn add(&mut self, before: VersionVector, sent: Sent) {
+        self.news = match std::mem::take(&mut self.news) {
+            News::None => News::One(before, sent),
+            News::One(before, _) | News::Many(before) => News::Many(before),
+        };
+    }
+}
+
+async fn load(store: Arc<dyn Store>, name: Arc<str>) -> Result<Replayed, StoreError> {
+    let loading = tokio::task::spawn_blocking(move || replay(&name, store.load(&name)?));
+    // It ends early only by a panic, or when the runtime goes down.
+    loading.await.unwrap_or(Err(StoreError::Closed))
+}
