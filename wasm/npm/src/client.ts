@@ -1,0 +1,261 @@
+import { Doc, type DocHost } from "./doc.js";
+import { type Connection, Engine } from "./engine.js";
+import { Keeper } from "./keeper.js";
+import { Listeners, type Unsubscribe } from "./listeners.js";
+import { createRawClient } from "./module.js";
+import { Store } from "./store.js";
+import { type Lease, Tabs, leaseReplica } from "./tabs.js";
+import type { Action } from "../wasm/watersmeet_wasm.js";
+
+/** How a client is made. */
+export interface ClientOptions {
+  /** The server's address, to be used by `connect()`: `wss://…`, `https://…`, or relative to the page. */
+  url?: string;
+  /** The IndexedDB database that keeps documents on this device; null for memory only. */
+  database?: string | null;
+}
+
+/** What a client tells about itself. */
+export interface ClientState {
+  readonly connection: Connection;
+  /** What is wrong with the connection or the database, in words; null if nothing is. */
+  readonly problem: string | null;
+}
+
+const DATABASE = "watersmeet";
+
+/**
+ * Documents, kept on this device and synced with a server whenever there is one.
+ *
+ * ```ts
+ * await init();
+ * const client = await Client.create({ url: "/sync" });
+ * client.connect();
+ * const doc = await client.open("demo");
+ * ```
+ */
+export class Client {
+  readonly #engine: Engine;
+  readonly #host: DocHost;
+  readonly #docs = new Map<string, Doc>();
+  readonly #opening = new Map<string, Promise<Doc>>();
+  /** Documents of which another tab told something while they were being read. */
+  readonly #missed = new Set<string>();
+  readonly #listeners = new Listeners<ClientState>();
+  readonly #store: Store | undefined;
+  readonly #tabs: Tabs | undefined;
+  readonly #lease: Lease | undefined;
+  #url: string | undefined;
+  #connectionProblem: string | null = null;
+  #storeProblem: string | null;
+  #askedToPersist = false;
+
+  private constructor(url: string | undefined, store: Store | undefined, lease: Lease | undefined, problem: string | null) {
+    this.#url = url;
+    this.#store = store;
+    this.#lease = lease;
+    this.#storeProblem = problem;
+    const raw = createRawClient(lease?.replica, store !== undefined);
+    this.#engine = new Engine(raw, {
+      notice: (notice) => this.#onNotice(notice),
+      connection: (connection) => this.#onConnection(connection),
+      failed: (message) => this.#onFailure(message),
+    });
+    this.#host = { raw, poll: () => this.#engine.poll(), edited: () => this.#persist() };
+    if (store) {
+      this.#tabs = new Tabs(store.name, (name, delta) => this.#onOtherTab(name, delta));
+      store.onLost = () => this.#docs.forEach((doc) => doc.keeper?.rewrite());
+    }
+  }
+
+  /**
+   * Makes a client. It is not connected before {@link connect}. If the browser has no database for us (private mode,
+   * no room), it works in memory, and says so: see {@link problem} and {@link Doc.status}.
+   */
+  static async create({ url, database = DATABASE }: ClientOptions = {}): Promise<Client> {
+    if (database === null) return new Client(url, undefined, undefined, null);
+    const store = new Store(database);
+    try {
+      await store.open();
+      return new Client(url, store, await leaseReplica(store), null);
+    } catch (error) {
+      return new Client(url, undefined, undefined, `Nothing can be kept on this device: ${words(error)}`);
+    }
+  }
+
+  /** The database's name; null in memory. */
+  get database(): string | null {
+    return this.#store?.name ?? null;
+  }
+
+  /** Under which id this client edits. Never two at once edit under one. */
+  get replica(): number {
+    return this.#engine.raw.replica;
+  }
+
+  /** Whether there is a connection: `offline` if none is wanted, `connecting` if one is wanted, `online` if there is. */
+  get connection(): Connection {
+    return this.#engine.connection;
+  }
+
+  /** What is wrong with the connection or the database, in words; null if nothing is. */
+  get problem(): string | null {
+    return this.#storeProblem ?? this.#connectionProblem;
+  }
+
+  /** Connects, and connects again whenever the connection is lost, until {@link disconnect}. */
+  connect(url: string | undefined = this.#url): void {
+    if (url === undefined) throw new TypeError("connect needs a url, here or in Client.create");
+    this.#url = url;
+    this.#engine.connect(socketUrl(url));
+  }
+
+  /** Goes offline, and stays so until {@link connect}. Documents can be read and edited all the same. */
+  disconnect(): void {
+    this.#engine.disconnect();
+  }
+
+  /** Tells of the connection and of problems from now on, at first at once. */
+  subscribe(listener: (state: ClientState) => void): Unsubscribe {
+    const unsubscribe = this.#listeners.add(listener);
+    listener(this.#state());
+    return unsubscribe;
+  }
+
+  /** Opens a document: reads what this device has of it, and keeps it synced from now on. */
+  open(name: string): Promise<Doc> {
+    if (typeof name !== "string" || name === "") throw new TypeError("a document's name is a text that is not empty");
+    let opening = this.#opening.get(name);
+    if (!opening) {
+      opening = this.#open(name).catch((error: unknown) => {
+        this.#opening.delete(name);
+        throw error;
+      });
+      this.#opening.set(name, opening);
+    }
+    return opening;
+  }
+
+  async #open(name: string): Promise<Doc> {
+    const { raw } = this.#host;
+    if (this.#store) {
+      await this.#store.read(name, ({ deltas, onServer }) => {
+        raw.open(name, deltas, onServer);
+        return raw.state(name);
+      });
+    } else {
+      raw.open(name, [], undefined);
+    }
+    const doc = new Doc(name, this.#host);
+    if (this.#store) doc.keepBy(this.#keeper(doc, this.#store));
+    this.#docs.set(name, doc);
+    if (this.#missed.delete(name)) await this.#readAgain(name);
+    this.#engine.poll();
+    return doc;
+  }
+
+  #keeper(doc: Doc, store: Store): Keeper {
+    return new Keeper(doc.name, this.#host.raw, store, {
+      stored: (delta) => this.#tabs?.tell(doc.name, delta),
+      changed: () => {
+        this.#engine.poll();
+        doc.report();
+      },
+      problem: (error) => {
+        const problem = error === undefined ? null : `Edits cannot be stored on this device: ${words(error)}`;
+        this.#storeProblem = problem;
+        doc.storing(problem);
+        this.#tell();
+      },
+    });
+  }
+
+  /** Ends the connection, stores what is left to store, and lets go of everything. */
+  async close(): Promise<void> {
+    this.disconnect();
+    this.#tabs?.close();
+    await Promise.all([...this.#docs.values()].map((doc) => doc.keeper?.stop()));
+    for (const name of this.#docs.keys()) this.#host.raw.close(name);
+    this.#docs.clear();
+    this.#opening.clear();
+    await this.#store?.close();
+    this.#lease?.release();
+  }
+
+  #onNotice(notice: Extract<Action, { name: string }>): void {
+    const doc = this.#docs.get(notice.name);
+    if (!doc) return;
+    switch (notice.type) {
+      case "changed":
+        doc.keeper?.keep(notice.delta);
+        return doc.changed(notice.changes);
+      case "status":
+        return doc.report();
+      case "presence":
+        return doc.presence.hear(notice.peer, notice.state);
+      case "refused":
+        return doc.refused(`The server refuses this document: ${notice.message}`);
+    }
+  }
+
+  #onConnection(connection: Connection): void {
+    if (connection !== "connecting") this.#connectionProblem = null;
+    this.#tell();
+  }
+
+  #onFailure(message: string): void {
+    this.#connectionProblem = message;
+    this.#tell();
+  }
+
+  #onOtherTab(name: string, delta: Uint8Array): void {
+    const doc = this.#docs.get(name);
+    if (!doc) {
+      if (this.#opening.has(name)) this.#missed.add(name);
+      return;
+    }
+    const changes = this.#host.raw.takeIn(name, delta);
+    if (!changes) return void this.#readAgain(name).catch((error: unknown) => doc.storing(words(error)));
+    doc.changed(changes);
+    this.#engine.poll();
+    doc.report();
+  }
+
+  /** Takes in what other tabs have stored; it is in the store in an order without gaps. */
+  async #readAgain(name: string): Promise<void> {
+    const { raw } = this.#host;
+    await this.#store?.read(name, ({ deltas }) => {
+      const changes = deltas.flatMap((delta) => raw.takeIn(name, delta) ?? []);
+      this.#docs.get(name)?.changed(changes);
+      return raw.state(name);
+    });
+    this.#engine.poll();
+    this.#docs.get(name)?.report();
+  }
+
+  /** Asks the browser once, at the first edit, to keep our database when it runs out of room. */
+  #persist(): void {
+    if (this.#askedToPersist || !this.#store) return;
+    this.#askedToPersist = true;
+    // A browser that says no has said it; documents are kept as long as it likes.
+    globalThis.navigator?.storage?.persist?.().catch(() => false);
+  }
+
+  #state(): ClientState {
+    return { connection: this.connection, problem: this.problem };
+  }
+
+  #tell(): void {
+    this.#listeners.tell(this.#state());
+  }
+}
+
+function socketUrl(url: string): string {
+  const absolute = new URL(url, globalThis.location?.href);
+  absolute.protocol = absolute.protocol.replace(/^http/, "ws");
+  return absolute.href;
+}
+
+function words(error: unknown): string {
+  return error instanceof Error || error instanceof DOMException ? error.message || error.name : String(error);
+}

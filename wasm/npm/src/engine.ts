@@ -1,0 +1,177 @@
+/**
+ * The shell around the core: does what the core's `poll` says, with a WebSocket and a timer.
+ *
+ * What is to be said, when, and when to try again is decided by the core; nothing of it is decided here.
+ */
+
+import type { Action, RawClient } from "../wasm/watersmeet_wasm.js";
+
+/** Whether there is a connection: none is wanted, one is wanted, or there is one. */
+export type Connection = "offline" | "connecting" | "online";
+
+/** What the core tells about a document, and about the connection. */
+export interface EngineEvents {
+  notice(action: Extract<Action, { name: string }>): void;
+  connection(connection: Connection): void;
+  failed(message: string): void;
+}
+
+/** The WebSocket subprotocol. */
+const SUBPROTOCOL = "watersmeet.v1";
+/** How long a socket may take to open before it is given up. */
+const OPENING_MAX_MILLIS = 10_000;
+/** The longest wait that a timer can do. */
+const TIMER_MAX_MILLIS = 2 ** 31 - 1;
+
+export class Engine {
+  readonly raw: RawClient;
+  readonly #events: EngineEvents;
+  #url = "";
+  #wanted = false;
+  #connection: Connection = "offline";
+  #socket: WebSocket | undefined;
+  #polling = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #opening: ReturnType<typeof setTimeout> | undefined;
+  #unlisten: (() => void) | undefined;
+
+  constructor(raw: RawClient, events: EngineEvents) {
+    this.raw = raw;
+    this.#events = events;
+  }
+
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  connect(url: string): void {
+    if (this.#wanted && url !== this.#url) this.disconnect();
+    this.#url = url;
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.#unlisten = whenNetworkMayBeBack(() => this.#hurry());
+    this.raw.goOnline(Date.now());
+    this.#report("connecting");
+    this.poll();
+  }
+
+  disconnect(): void {
+    if (!this.#wanted) return;
+    this.#wanted = false;
+    this.#unlisten?.();
+    this.raw.goOffline();
+    this.poll();
+    this.#report("offline");
+  }
+
+  /** Does what the core wants done. To be called after every call of the core that may have changed something. */
+  poll(): void {
+    // Whoever is told something may edit, which polls: that is left to the loop that is running.
+    if (this.#polling) return;
+    this.#polling = true;
+    try {
+      let action = this.raw.poll(Date.now());
+      for (; action.type !== "wait"; action = this.raw.poll(Date.now())) this.#do(action);
+      this.#wait(action.until);
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  #do(action: Exclude<Action, { type: "wait" }>): void {
+    switch (action.type) {
+      case "send":
+        if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(action.bytes as Uint8Array<ArrayBuffer>);
+        return;
+      case "connect":
+        return this.#open();
+      case "disconnect":
+        return this.#drop();
+      case "failed":
+        return this.#events.failed(action.message);
+      default:
+        return this.#events.notice(action);
+    }
+  }
+
+  #wait(until: number): void {
+    clearTimeout(this.#timer);
+    const millis = Math.max(0, until - Date.now());
+    if (millis > TIMER_MAX_MILLIS) return;
+    this.#timer = setTimeout(() => {
+      this.raw.tick(Date.now());
+      this.poll();
+    }, millis);
+  }
+
+  #open(): void {
+    this.#report("connecting");
+    try {
+      this.#socket = new WebSocket(this.#url, SUBPROTOCOL);
+    } catch {
+      return this.#closed();
+    }
+    const socket = this.#socket;
+    socket.binaryType = "arraybuffer";
+    this.#opening = setTimeout(() => this.#closed(), OPENING_MAX_MILLIS);
+    socket.onopen = () => {
+      clearTimeout(this.#opening);
+      this.raw.connected(Date.now());
+      this.#report("online");
+      this.poll();
+    };
+    socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+      // Text is not of this protocol; as no bytes it is refused as any other frame that is none.
+      this.raw.received(Date.now(), typeof data === "string" ? new Uint8Array() : new Uint8Array(data));
+      this.poll();
+    };
+    socket.onclose = () => this.#closed();
+  }
+
+  /** The socket has closed, or never opened. */
+  #closed(): void {
+    this.#drop();
+    this.raw.disconnected(Date.now());
+    this.poll();
+  }
+
+  /** Lets go of the socket. What it may still say, minutes later if the network is frozen, is of no interest. */
+  #drop(): void {
+    clearTimeout(this.#opening);
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+    this.#report(this.#wanted ? "connecting" : "offline");
+  }
+
+  #hurry(): void {
+    if (this.#socket?.readyState === WebSocket.CONNECTING) return this.#closed();
+    this.raw.tick(Date.now());
+    this.raw.hurry(Date.now());
+    this.poll();
+  }
+
+  #report(connection: Connection): void {
+    if (connection === this.#connection) return;
+    this.#connection = connection;
+    this.#events.connection(connection);
+  }
+}
+
+/** Calls back when the network has come back, or the user has. Answers with how to stop that. */
+function whenNetworkMayBeBack(callback: () => void): () => void {
+  const page: Document | undefined = globalThis.document;
+  const onVisible = () => {
+    if (page?.visibilityState === "visible") callback();
+  };
+  // Neither is there in Node, the first is there in workers.
+  globalThis.addEventListener?.("online", callback);
+  page?.addEventListener("visibilitychange", onVisible);
+  return () => {
+    globalThis.removeEventListener?.("online", callback);
+    page?.removeEventListener("visibilitychange", onVisible);
+  };
+}

@@ -1,0 +1,157 @@
+/** Stores one document's deltas: in order, one transaction at a time, again and again until it has succeeded. */
+
+import type { RawClient } from "../wasm/watersmeet_wasm.js";
+import type { Store } from "./store.js";
+
+/** What happened to a document and is to be stored. */
+interface Pending {
+  delta: Uint8Array;
+  /** For edits made here: the version that is stored with it. */
+  version: Float64Array | undefined;
+}
+
+const RETRY_FIRST_MILLIS = 1_000;
+const RETRY_MAX_MILLIS = 60_000;
+
+/** What a keeper tells. */
+export interface KeeperEvents {
+  /** This is on the disk. */
+  stored(delta: Uint8Array): void;
+  /** Storing fails, or, with undefined, works again. */
+  problem(error: unknown): void;
+  /** The core may have something to do. */
+  changed(): void;
+}
+
+export class Keeper {
+  readonly #name: string;
+  readonly #raw: RawClient;
+  readonly #store: Store;
+  readonly #events: KeeperEvents;
+  #pending: Pending[] = [];
+  /** Whether what is stored has a gap, so that only a whole state helps. */
+  #gap = false;
+  #working: Promise<void> | undefined;
+  #stopped = false;
+  #onServer: Float64Array | undefined;
+  #onServerWritten: Float64Array | undefined;
+  /** The version up to which edits made here are on the disk. */
+  stored: Float64Array;
+  #wake: (() => void) | undefined;
+
+  constructor(name: string, raw: RawClient, store: Store, events: KeeperEvents) {
+    this.#name = name;
+    this.#raw = raw;
+    this.#store = store;
+    this.#events = events;
+    this.stored = raw.version(name);
+  }
+
+  /** Whether storing has failed and not succeeded since. */
+  get failing(): boolean {
+    return this.#gap;
+  }
+
+  keep(delta: Uint8Array, version?: Float64Array): void {
+    this.#pending.push({ delta, version });
+    this.#work();
+  }
+
+  /** Stores what the server is known to have, if that is news. */
+  keepOnServer(onServer: Float64Array): void {
+    const known = this.#onServer;
+    if (known && known.length === onServer.length && known.every((n, i) => n === onServer[i])) return;
+    this.#onServer = onServer;
+    this.#work();
+  }
+
+  /** The store was lost; what is in memory has to be written anew. */
+  rewrite(): void {
+    this.#gap = true;
+    this.#work();
+  }
+
+  /** Stores what there is, trying once more if that fails, and then never again. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake?.();
+    await this.#working;
+  }
+
+  #work(): void {
+    this.#working ??= this.#run().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  async #run(): Promise<void> {
+    let wait = RETRY_FIRST_MILLIS;
+    while (this.#pending.length > 0 || this.#gap || this.#onServer !== this.#onServerWritten) {
+      const batch = this.#pending.splice(0);
+      const onServer = this.#onServer;
+      try {
+        await this.#write(batch, onServer);
+        this.#onServerWritten = onServer;
+        wait = RETRY_FIRST_MILLIS;
+      } catch (error) {
+        this.#gap = true;
+        this.#events.problem(error);
+        await this.#sendUnstored();
+        if (this.#stopped) return;
+        await this.#pause(wait);
+        wait = Math.min(2 * wait, RETRY_MAX_MILLIS);
+      }
+    }
+  }
+
+  async #write(batch: Pending[], onServer: Float64Array | undefined): Promise<void> {
+    const { deltas, version } = this.#gap ? this.#everything() : together(batch);
+    await this.#store.write(this.#name, { deltas, onServer, precious: version !== undefined });
+    if (this.#gap) {
+      this.#gap = false;
+      this.#events.problem(undefined);
+    }
+    for (const delta of deltas) this.#events.stored(delta);
+    if (version) {
+      this.stored = version;
+      this.#raw.stored(this.#name, version);
+      this.#events.changed();
+    }
+  }
+
+  #everything(): { deltas: Uint8Array[]; version: Float64Array } {
+    return { deltas: [this.#raw.state(this.#name)], version: this.#raw.version(this.#name) };
+  }
+
+  /**
+   * What cannot be stored here is better off on the server than in memory alone. That is safe only if nobody ever
+   * edits under our id from what is stored, where these edits are missing.
+   */
+  async #sendUnstored(): Promise<void> {
+    const version = this.#raw.version(this.#name);
+    try {
+      await this.#store.forgetReplica(this.#raw.replica);
+    } catch {
+      return;
+    }
+    this.#raw.stored(this.#name, version);
+    this.#events.changed();
+  }
+
+  #pause(millis: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, millis);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function together(batch: Pending[]): { deltas: Uint8Array[]; version: Float64Array | undefined } {
+  return {
+    deltas: batch.map(({ delta }) => delta),
+    version: batch.reduce<Float64Array | undefined>((last, { version }) => version ?? last, undefined),
+  };
+}

@@ -1,0 +1,225 @@
+//! JavaScript values to ours and back. Nothing here panics: what does not fit is an error that names the path.
+
+use js_sys::{Array, BigInt, Error, Float64Array, Object, Reflect, TypeError, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use watersmeet_crdt::document::limits::VALUE_DEPTH_MAX;
+use watersmeet_crdt::document::{Kind, Map, Op, Slot};
+use watersmeet_crdt::{Change, ReplicaId, Time, Value, VersionVector};
+
+const WHAT_A_VALUE_IS: &str =
+    "a value is null, a boolean, a number, a 64-bit bigint, a string, a Uint8Array, or an array of those";
+
+pub(crate) fn error(message: impl ToString) -> JsValue {
+    Error::new(&message.to_string()).into()
+}
+
+fn type_error(message: &str) -> JsValue {
+    TypeError::new(message).into()
+}
+
+/// Milliseconds since the epoch; what is not a time is the epoch.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
+pub(crate) fn time(millis: f64) -> Time {
+    Time::from_millis(millis as u64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times, counts and replica ids are below 2^53")]
+pub(crate) fn number(n: u64) -> f64 {
+    n as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be whole and in range"
+)]
+pub(crate) fn whole(n: f64, what: &str) -> Result<u64, JsValue> {
+    if n.fract() == 0.0 && (0.0..=number(ReplicaId::MAX)).contains(&n) {
+        Ok(n as u64)
+    } else {
+        Err(type_error(&format!("{what} is a whole number from 0 to 2^53 - 1, not {n}")))
+    }
+}
+
+/// A version as `[replica, events, replica, events, ...]`.
+pub(crate) fn version_to_js(version: &VersionVector) -> Float64Array {
+    let flat: Vec<f64> =
+        version.iter().flat_map(|(replica, seq)| [number(replica.get()), number(seq)]).collect();
+    Float64Array::from(flat.as_slice())
+}
+
+pub(crate) fn version_from_js(version: &Float64Array) -> Result<VersionVector, JsValue> {
+    version
+        .to_vec()
+        .chunks(2)
+        .map(|pair| match pair {
+            [replica, seq] => {
+                Ok((ReplicaId::new(whole(*replica, "a replica id")?), whole(*seq, "a version")?))
+            }
+            _ => Err(type_error("a version has an even number of entries")),
+        })
+        .collect()
+}
+
+pub(crate) fn path_from_js(path: &JsValue) -> Result<Vec<String>, JsValue> {
+    if !Array::is_array(path) {
+        return Err(type_error("a path is an array of strings"));
+    }
+    let path = Array::from(path);
+    path.iter()
+        .enumerate()
+        .map(|(index, key)| {
+            key.as_string().ok_or_else(|| {
+                type_error(&format!("a path is an array of strings; its entry {index} is {}", kind_of(&key)))
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn ops_from_js(ops: &Array) -> Result<Vec<Op>, JsValue> {
+    ops.iter().map(|op| op_from_js(&op)).collect()
+}
+
+fn op_from_js(op: &JsValue) -> Result<Op, JsValue> {
+    let field = |name: &str| Reflect::get(op, &name.into());
+    let path = path_from_js(&field("path")?)?;
+    let value = || value_from_js(&field("value")?, &path, 0);
+    Ok(match field("op")?.as_string().as_deref() {
+        Some("set") => {
+            let value = value()?;
+            Op::Set(path, value)
+        }
+        Some("increment") => {
+            let by = value()?.int().ok_or_else(|| {
+                type_error(&format!("{}: a counter is incremented by a whole number", path.join("/")))
+            })?;
+            Op::Increment(path, by)
+        }
+        Some("add") => {
+            let item = value()?;
+            Op::Insert(path, item)
+        }
+        Some("remove") => {
+            let item = value()?;
+            Op::Remove(path, item)
+        }
+        Some("delete") => Op::Delete(path),
+        _ => return Err(type_error("an operation is set, increment, add, remove or delete")),
+    })
+}
+
+fn value_from_js(value: &JsValue, path: &[String], depth: usize) -> Result<Value, JsValue> {
+    if value.is_null() {
+        return Ok(Value::Null);
+    }
+    if let Some(value) = value.as_bool() {
+        return Ok(Value::Bool(value));
+    }
+    if let Some(value) = value.as_f64() {
+        return Ok(number_from_js(value));
+    }
+    if let Some(value) = value.as_string() {
+        return Ok(Value::Text(value));
+    }
+    if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
+        return Ok(Value::Bytes(bytes.to_vec()));
+    }
+    if let Some(whole) = value.dyn_ref::<BigInt>().and_then(|big| i64::try_from(big.clone()).ok()) {
+        return Ok(Value::Int(whole));
+    }
+    if !Array::is_array(value) {
+        return Err(type_error(&format!(
+            "{}: {WHAT_A_VALUE_IS}; this is {}",
+            path.join("/"),
+            kind_of(value)
+        )));
+    }
+    if depth >= VALUE_DEPTH_MAX {
+        let message = format!("{}: arrays are nested more than {VALUE_DEPTH_MAX} deep", path.join("/"));
+        return Err(type_error(&message));
+    }
+    let items = Array::from(value);
+    items.iter().map(|item| value_from_js(&item, path, depth + 1)).collect::<Result<_, _>>().map(Value::List)
+}
+
+/// Whole numbers that JavaScript holds exactly are integers, all others floats.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+fn number_from_js(n: f64) -> Value {
+    if n.fract() == 0.0 && n.abs() <= number(ReplicaId::MAX) { Value::Int(n as i64) } else { Value::Float(n) }
+}
+
+/// What a value is, in a word: its type, or its class.
+fn kind_of(value: &JsValue) -> String {
+    if !value.is_object() {
+        return value.js_typeof().as_string().unwrap_or_default();
+    }
+    let constructor = Reflect::get(value, &"constructor".into()).unwrap_or_default();
+    let name = Reflect::get(&constructor, &"name".into()).unwrap_or_default();
+    format!("of type {}", name.as_string().as_deref().unwrap_or("object"))
+}
+
+/// A whole number beyond 2^53 becomes a bigint rather than another number.
+#[expect(clippy::cast_precision_loss, reason = "checked to be in range")]
+pub(crate) fn int_to_js(int: i64) -> JsValue {
+    if int.unsigned_abs() <= ReplicaId::MAX { JsValue::from(int as f64) } else { BigInt::from(int).into() }
+}
+
+pub(crate) fn value_to_js(value: &Value) -> JsValue {
+    match value {
+        Value::Null => JsValue::NULL,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(value) => int_to_js(*value),
+        Value::Float(value) => (*value).into(),
+        Value::Text(value) => value.into(),
+        Value::Bytes(value) => Uint8Array::from(value.as_slice()).into(),
+        Value::List(items) => items.iter().map(value_to_js).collect::<Array>().into(),
+    }
+}
+
+/// Maps as objects, registers as their winners, counters as numbers, sets as arrays. Under a name of several kinds
+/// the first of map, register, set, counter is shown.
+pub(crate) fn map_to_js(map: &Map) -> JsValue {
+    const PRECEDENCE: [Kind; 4] = [Kind::Map, Kind::Register, Kind::Set, Kind::Counter];
+    let rank = |kind| PRECEDENCE.iter().position(|other| *other == kind);
+    let mut slots: Vec<_> = map.iter().collect();
+    slots.sort_by_key(|(key, _)| (&key.name, rank(key.kind)));
+    slots.dedup_by_key(|(key, _)| &key.name);
+    let entries: Array =
+        slots.iter().map(|(key, slot)| Array::of2(&(&key.name).into(), &slot_to_js(slot))).collect();
+    // Unlike setting them one by one, this makes a key named __proto__ a key like any other.
+    Object::from_entries(&entries).map_or(JsValue::UNDEFINED, Into::into)
+}
+
+fn slot_to_js(slot: &Slot) -> JsValue {
+    match slot {
+        Slot::Empty => JsValue::UNDEFINED,
+        Slot::Register(register) => register.get().map_or(JsValue::UNDEFINED, value_to_js),
+        Slot::Counter(counter) => int_to_js(counter.value()),
+        Slot::Set(set) => set.iter().map(value_to_js).collect::<Array>().into(),
+        Slot::Map(map) => map_to_js(map),
+    }
+}
+
+pub(crate) fn changes_to_js(changes: &[Change]) -> JsValue {
+    let change = |change: &Change| {
+        let path: Array = change.path.iter().map(JsValue::from).collect();
+        let kind = match change.kind {
+            Kind::Register => "register",
+            Kind::Counter => "counter",
+            Kind::Set => "set",
+            Kind::Map => "map",
+        };
+        object([("path", path.into()), ("kind", kind.into())])
+    };
+    changes.iter().map(change).collect::<Array>().into()
+}
+
+/// An object of these fields.
+pub(crate) fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // It fails on frozen objects only.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    object.into()
+}
