@@ -1,0 +1,165 @@
+//! The one task: it owns the socket, and does what the client without I/O says.
+
+use crate::Error;
+use crate::dial::{Line, dial};
+use crate::shared::{Shared, now, random};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_util::sync::CancellationToken;
+use watersmeet_crdt::Time;
+use watersmeet_crdt::client::Action;
+
+/// Messages that are taken in before what follows from them is done.
+const MESSAGES_AT_ONCE: usize = 64;
+
+/// Where the connection stands.
+enum Link {
+    Down,
+    Dialling(BoxFuture<'static, Result<Line, Error>>),
+    Up(Line),
+}
+
+/// What became of waiting.
+enum Happened {
+    Dialled(Result<Line, Error>),
+    Came(Option<Result<Message, WsError>>),
+}
+
+pub(crate) struct Task {
+    url: String,
+    shared: Arc<Shared>,
+    link: Link,
+    /// Who waits for the first attempt.
+    first: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+/// Runs until `stop`.
+pub(crate) async fn run(
+    url: String,
+    shared: Arc<Shared>,
+    first: oneshot::Sender<Result<(), Error>>,
+    stop: CancellationToken,
+) {
+    let mut task = Task { url, shared, link: Link::Down, first: Some(first) };
+    task.shared.lock().core.go_online(now());
+    while !stop.is_cancelled() {
+        let until = task.act();
+        let sleep = Duration::from_millis(until.millis().saturating_sub(now().millis()));
+        tokio::select! {
+            happened = task.link.happens() => task.on(happened),
+            () = task.shared.work.notified() => {}
+            () = tokio::time::sleep(sleep) => task.shared.lock().core.tick(now(), random()),
+            () = stop.cancelled() => {}
+        }
+    }
+    // What was edited just before the last handle was dropped.
+    task.act();
+}
+
+impl Task {
+    /// Does what the core says; returns until when there is nothing more to do.
+    fn act(&mut self) -> Time {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        loop {
+            match state.core.poll(now()) {
+                Action::Send(frame) => self.send(frame),
+                Action::Connect => {
+                    let url = self.url.clone();
+                    self.link = Link::Dialling(async move { dial(&url).await }.boxed());
+                }
+                Action::Disconnect => self.link = Link::Down,
+                Action::Notify(notice) => state.publish(notice),
+                Action::Wait(until) => return until,
+            }
+        }
+    }
+
+    fn send(&self, frame: bytes::Bytes) {
+        if let Link::Up(line) = &self.link {
+            // If it cannot be written, reading fails too, and that is noticed.
+            let _ = line.outgoing.send(frame);
+        }
+    }
+
+    fn on(&mut self, happened: Happened) {
+        match happened {
+            Happened::Dialled(Ok(line)) => {
+                self.link = Link::Up(line);
+                let mut state = self.shared.lock();
+                state.trouble = None;
+                state.core.connected(now());
+                drop(state);
+                self.tell_first(Ok(()));
+            }
+            Happened::Dialled(Err(error)) => {
+                tracing::warn!(%error, "no connection; it will be tried again");
+                self.down(Some(error.to_string()));
+                self.tell_first(Err(error));
+            }
+            Happened::Came(first) => self.receive(first),
+        }
+    }
+
+    /// Takes in a message, and those that have come since.
+    fn receive(&mut self, first: Option<Result<Message, WsError>>) {
+        let mut next = Some(first);
+        for _ in 0..MESSAGES_AT_ONCE {
+            match next {
+                Some(Some(Ok(message))) => self.take_in(&message),
+                Some(Some(Err(error))) => return self.down(Some(error.to_string())),
+                Some(None) => return self.down(None),
+                None => return,
+            }
+            next = match &mut self.link {
+                Link::Up(line) => line.incoming.next().now_or_never(),
+                _ => None,
+            };
+        }
+        if let Some(Some(Ok(message))) = next {
+            self.take_in(&message);
+        }
+    }
+
+    fn take_in(&self, message: &Message) {
+        // The server says nothing in text, and why it closes in a frame of its own.
+        if let Message::Binary(frame) = message {
+            self.shared.lock().core.received(now(), frame, random());
+        }
+    }
+
+    fn down(&mut self, why: Option<String>) {
+        self.link = Link::Down;
+        let mut state = self.shared.lock();
+        if why.is_some() {
+            state.trouble = why;
+        }
+        state.core.disconnected(now(), random());
+    }
+
+    fn tell_first(&mut self, result: Result<(), Error>) {
+        if let Some(first) = self.first.take() {
+            // Nobody may be waiting for it.
+            let _ = first.send(result);
+        }
+    }
+}
+
+impl Link {
+    /// Waits for what happens to the connection; for ever if there is none. Nothing is lost if it is dropped.
+    async fn happens(&mut self) -> Happened {
+        match self {
+            Link::Down => std::future::pending().await,
+            Link::Dialling(dialling) => {
+                let dialled = dialling.await;
+                *self = Link::Down;
+                Happened::Dialled(dialled)
+            }
+            Link::Up(line) => Happened::Came(line.incoming.next().await),
+        }
+    }
+}
