@@ -1,2 +1,41 @@
-//! The one binary.
-fn main() {}
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, and what they are made of.
+//!
+//! Everything they need beyond rustup, Node and a C compiler they install themselves, or say in one line how to.
+
+mod basemap;
+mod chromium;
+mod demo;
+mod run;
+mod test;
+mod traps;
+mod wasm;
+
+use run::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  demo [--port PORT] [--data DIR]  build everything, serve it, and print the address (8080, target/demo)
+  test                             every test there is; ends with `N passed, M failed`
+  wasm                             the WASM module, the npm package and the web app
+  traps                            build each known trap into a copy of the core, and see that a test fails";
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((command, options)) if command == "demo" => demo::run(root, options),
+        Some((command, [])) if command == "test" => return test::run(root),
+        Some((command, [])) if command == "wasm" => wasm::package(root).and_then(|()| wasm::web(root)),
+        Some((command, [])) if command == "traps" => traps::run(root),
+        _ => Err(Error::Missing(USAGE.to_owned())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

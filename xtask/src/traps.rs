@@ -1,0 +1,146 @@
+//! `cargo xtask traps`: builds each trap the core's design must avoid into a copy of the core, and sees that a test
+//! fails. A test that cannot fail is worse than none.
+
+use crate::run::{Error, cargo};
+use std::fs;
+use std::path::Path;
+
+/// A mistake: the file, what stands there, and what would stand there had somebody fallen into the trap.
+struct Trap {
+    name: &'static str,
+    file: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+}
+
+const TRAPS: [Trap; 10] = [
+    Trap {
+        name: "1: a delta is applied although events before it are missing",
+        file: "document/mod.rs",
+        right: "if !self.version().covers(&delta.from) {",
+        wrong: "if false {",
+    },
+    Trap {
+        name: "2: a removal takes no dot",
+        file: "document/edit.rs",
+        right: "let mut dots = vec![dot];",
+        wrong: "let _ = dot; let mut dots: Vec<Dot> = Vec::new();",
+    },
+    Trap {
+        name: "3: a delta does not name the slots it emptied",
+        file: "document/tree.rs",
+        right: "(Touched::Slots(ours), Touched::Slots(theirs)) => {",
+        wrong: "(Touched::Slots(ours), Touched::Slots(theirs)) => { let mut theirs = theirs.clone(); \
+                theirs.retain(|_, touched| !matches!(touched, Touched::Whole)); let theirs = &theirs;",
+    },
+    Trap {
+        name: "4: bottom is stored",
+        file: "store.rs",
+        right: "if !ours.is_bottom() {",
+        wrong: "if true {",
+    },
+    Trap {
+        name: "5: a state does not bring its version",
+        file: "document/mod.rs",
+        right: "seen: delta.to.into() }, &mut changes);",
+        wrong: "seen: if matches!(touched, Touched::Whole) { VersionVector::default() } else { delta.to }.into() }, \
+                &mut changes);",
+    },
+    Trap {
+        name: "5: the log answers for what it has forgotten",
+        file: "document/log.rs",
+        right: "if !has.covers(&self.base) {",
+        wrong: "if false {",
+    },
+    Trap {
+        name: "6: a group does not mark what was cleared as a whole",
+        file: "document/tree.rs",
+        right: "OrMap(map.0.clone().mark_whole())",
+        wrong: "OrMap(map.0.clone())",
+    },
+    Trap {
+        name: "an edit is sent before it is stored",
+        file: "client.rs",
+        right: "if self.stores && entry.not_on_device(self.replica) > 0 {",
+        wrong: "if false {",
+    },
+    Trap {
+        name: "a version covers what is one event beyond it",
+        file: "dot.rs",
+        right: "other.iter().all(|(replica, seq)| seq <= self.seq(replica))",
+        wrong: "other.iter().all(|(replica, seq)| seq <= self.seq(replica) + 1)",
+    },
+    Trap {
+        name: "a change of a register is not told",
+        file: "document/tree.rs",
+        right: "if let (true, Some(path)) = (changed, path) {",
+        wrong: "if let (true, Some(path)) = (changed && path.is_some_and(|p| p.kind() != Kind::Register), path) {",
+    },
+];
+
+/// Fails if a trap can be built in without a test that notices.
+pub(crate) fn run(root: &Path) -> Result<(), Error> {
+    let copy = root.join("target/traps");
+    let mut unnoticed = Vec::new();
+    for trap in &TRAPS {
+        copy_core(root, &copy)?;
+        let file = copy.join("crdt/src").join(trap.file);
+        let text =
+            fs::read_to_string(&file).map_err(|cause| Error::File(file.display().to_string(), cause))?;
+        if !text.contains(trap.right) {
+            return Err(Error::Missing(format!(
+                "trap {}: `{}` no longer stands in {}",
+                trap.name, trap.right, trap.file
+            )));
+        }
+        write(&file, &text.replacen(trap.right, trap.wrong, 1))?;
+        let quiet = |arguments: &[&str]| {
+            cargo(&copy, arguments).env("CARGO_TARGET_DIR", copy.join("target")).output()
+        };
+        let builds =
+            quiet(&["test", "--no-run", "-p", "watersmeet-crdt"]).is_ok_and(|output| output.status.success());
+        let noticed = quiet(&["test", "-p", "watersmeet-crdt"]).is_ok_and(|output| !output.status.success());
+        println!("{} {}", if builds && noticed { "noticed  " } else { "UNNOTICED" }, trap.name);
+        if !(builds && noticed) {
+            unnoticed.push(trap.name);
+        }
+    }
+    if unnoticed.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Missing(format!("unnoticed: {}", unnoticed.join("; "))))
+    }
+}
+
+/// A workspace with nothing in it but the core.
+fn copy_core(root: &Path, copy: &Path) -> Result<(), Error> {
+    copy_folder(&root.join("crdt"), &copy.join("crdt"))?;
+    let manifest = root.join("Cargo.toml");
+    let text =
+        fs::read_to_string(&manifest).map_err(|cause| Error::File(manifest.display().to_string(), cause))?;
+    let alone: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("default-members") && !line.contains("path ="))
+        .map(|line| if line.starts_with("members") { "members = [\"crdt\"]" } else { line })
+        .collect();
+    write(&copy.join("Cargo.toml"), &alone.join("\n"))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |cause| Error::File(from.display().to_string(), cause);
+    fs::create_dir_all(to).map_err(failed)?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            fs::copy(&path, &target).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|cause| Error::File(path.display().to_string(), cause))
+}
