@@ -135,3 +135,39 @@ impl<'a> Frame<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Golden bytes: the protocol does not change unnoticed. They are explained in `docs/wire.md`.
+    #[test]
+    fn the_frames_hold_still() {
+        let version = VersionVector::from_iter([(ReplicaId::new(5), 300)]);
+        let state = &[7, 8][..];
+        let frames: [(Frame<'_>, &[u8]); 12] = [
+            (Frame::Hello { protocol: 1, replica: ReplicaId::new(5) }, &[0, 1, 5]),
+            (Frame::Open { name: "map", version: version.clone() }, &[1, 3, b'm', b'a', b'p', 1, 5, 0xac, 2]),
+            (Frame::Opened { name: "m", channel: 9, version: version.clone() }, &[2, 1, b'm', 9, 1, 5, 0xac, 2]),
+            (Frame::Close { channel: 9 }, &[3, 9]),
+            (Frame::Delta { channel: 9, delta: state }, &[4, 9, 2, 7, 8]),
+            (Frame::Ack { channel: 9, version: version.clone() }, &[5, 9, 1, 5, 0xac, 2]),
+            (Frame::Lacks { channel: 9, version }, &[6, 9, 1, 5, 0xac, 2]),
+            (Frame::Presence { channel: 9, peer: 5, state }, &[7, 9, 5, 2, 7, 8]),
+            (Frame::Ping, &[8]),
+            (Frame::Pong, &[9]),
+            (Frame::Refused { name: "m", code: Code::Name, message: "no" }, &[10, 1, b'm', 6, 2, b'n', b'o']),
+            (Frame::Error { code: Code::Malformed, message: "no" }, &[11, 0, 2, b'n', b'o']),
+        ];
+        for (frame, bytes) in frames {
+            assert_eq!(frame.encode(), bytes, "{}", frame.kind());
+            assert_eq!(Frame::decode(bytes), Some(frame));
+        }
+    }
+
+    #[test]
+    fn a_frame_with_an_impossible_replica_is_none() {
+        let beyond = postcard::to_allocvec(&(0u8, 1u16, u64::MAX)).expect("plain numbers");
+        assert_eq!(Frame::decode(&beyond), None);
+    }
+}
