@@ -1,2 +1,48 @@
-//! The one binary.
-fn main() {}
+//! The one binary: `watersmeet serve`, `watersmeet tiles build`, `watersmeet tiles show`.
+//!
+//! It maps arguments and environment to the libraries and holds no logic of its own.
+
+mod serve;
+mod web;
+
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Maps that people edit together, that keep working without a network, and that cost next to nothing to serve.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// How much to log to stderr: error, warn, info, debug or trace.
+    #[arg(long, global = true, env = "WATERSMEET_LOG", default_value = "info")]
+    log: LevelFilter,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve documents, tiles and the web app.
+    Serve(serve::Serve),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(arguments.log)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let result = match arguments.command {
+        Command::Serve(serve) => serve.run().await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
