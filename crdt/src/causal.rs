@@ -99,6 +99,11 @@ impl<T: Clone + Ord> Register<T> {
         self.0.iter().filter(move |(dot, _)| Some(*dot) != winner).map(|(_, written)| &written.value)
     }
 
+    /// The concurrent writes: dot, stamp and value, by dot.
+    pub fn dots(&self) -> impl ExactSizeIterator<Item = (Dot, Stamp, &T)> + '_ {
+        self.0.iter().map(|(dot, written)| (dot, written.stamp, &written.value))
+    }
+
     fn winner(&self) -> Option<(Dot, &Stamped<T>)> {
         self.0.iter().max_by_key(|(dot, written)| (written.stamp, *dot))
     }
@@ -173,6 +178,11 @@ impl<T: Clone + Ord> OrSet<T> {
     /// The items, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> + '_ {
         self.0.iter().map(|(item, _)| item)
+    }
+
+    /// The items with the dots of their additions, by item.
+    pub fn dots(&self) -> impl ExactSizeIterator<Item = (&T, &DotSet)> + '_ {
+        self.0.iter()
     }
 
     fn context(&self, dot: Dot, item: &T) -> CausalContext {

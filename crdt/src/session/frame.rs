@@ -148,7 +148,10 @@ mod tests {
         let frames: [(Frame<'_>, &[u8]); 12] = [
             (Frame::Hello { protocol: 1, replica: ReplicaId::new(5) }, &[0, 1, 5]),
             (Frame::Open { name: "map", version: version.clone() }, &[1, 3, b'm', b'a', b'p', 1, 5, 0xac, 2]),
-            (Frame::Opened { name: "m", channel: 9, version: version.clone() }, &[2, 1, b'm', 9, 1, 5, 0xac, 2]),
+            (
+                Frame::Opened { name: "m", channel: 9, version: version.clone() },
+                &[2, 1, b'm', 9, 1, 5, 0xac, 2],
+            ),
             (Frame::Close { channel: 9 }, &[3, 9]),
             (Frame::Delta { channel: 9, delta: state }, &[4, 9, 2, 7, 8]),
             (Frame::Ack { channel: 9, version: version.clone() }, &[5, 9, 1, 5, 0xac, 2]),
