@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, watch};
 use watersmeet_crdt::client::Status;
 use watersmeet_crdt::document::Transaction;
 use watersmeet_crdt::session::Code;
-use watersmeet_crdt::{Change, Document, Lattice};
+use watersmeet_crdt::{Change, Document, Lattice, VersionVector};
 
 /// What happened to a document.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +109,11 @@ impl DocumentHandle {
     /// Where this document's edits are.
     pub fn status(&self) -> Status {
         self.lock().core.status(self.name())
+    }
+
+    /// Which events the server is known to have on its disk.
+    pub fn on_server(&self) -> VersionVector {
+        self.lock().core.on_server(self.name()).cloned().unwrap_or_default()
     }
 
     /// Waits until everything that was edited here so far is on the server's disk.

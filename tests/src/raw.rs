@@ -1,0 +1,132 @@
+//! A peer that says whatever a test wants, in or out of order.
+
+use crate::patiently;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use watersmeet_crdt::session::{Code, Frame, PROTOCOL, SUBPROTOCOL};
+use watersmeet_crdt::{ReplicaId, VersionVector};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A WebSocket without manners.
+#[derive(Debug)]
+pub struct Raw {
+    sink: SplitSink<Socket, Message>,
+    stream: SplitStream<Socket>,
+}
+
+impl Raw {
+    /// Connects with the given subprotocol.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    ///
+    /// # Panics
+    /// If the arguments are none.
+    pub async fn connect_as(url: &str, subprotocol: Option<&str>) -> Result<Self, Error> {
+        let mut request = url.into_client_request().expect("a URL");
+        if let Some(name) = subprotocol {
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", HeaderValue::from_str(name).expect("a name"));
+        }
+        let (socket, _) = connect_async(request).await?;
+        let (sink, stream) = socket.split();
+        Ok(Raw { sink, stream })
+    }
+
+    /// Connects properly.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub async fn connect(url: &str) -> Self {
+        Self::connect_as(url, Some(SUBPROTOCOL)).await.expect("connected")
+    }
+
+    /// Connects and greets.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub async fn greet(url: &str, replica: ReplicaId) -> Self {
+        let mut raw = Self::connect(url).await;
+        raw.say(&Frame::Hello { protocol: PROTOCOL, replica }).await;
+        raw.expect("a greeting", |frame| matches!(frame, Frame::Hello { .. }).then_some(())).await;
+        raw
+    }
+
+    /// Asks for a document, of which it has nothing; its channel.
+    ///
+    /// # Panics
+    /// If it is not opened.
+    pub async fn open(&mut self, name: &str) -> u32 {
+        self.say(&Frame::Open { name, version: VersionVector::default() }).await;
+        self.expect("Opened", |frame| match frame {
+            Frame::Opened { channel, .. } => Some(*channel),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Says a frame.
+    pub async fn say(&mut self, frame: &Frame<'_>) {
+        self.send(Message::Binary(frame.encode().into())).await;
+    }
+
+    /// Sends any message. The server may have closed already.
+    pub async fn send(&mut self, message: Message) {
+        let _ = self.sink.send(message).await;
+    }
+
+    /// The bytes of the next binary message; none once the connection is closed.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match patiently("a message", self.stream.next()).await? {
+                Ok(Message::Binary(bytes)) => return Some(bytes),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Reads on until a frame is the one that is expected.
+    ///
+    /// # Panics
+    /// If the connection ends before.
+    pub async fn expect<T>(&mut self, what: &str, mut wanted: impl FnMut(&Frame<'_>) -> Option<T>) -> T {
+        loop {
+            let bytes = self.next().await.unwrap_or_else(|| panic!("closed before {what} came"));
+            let frame = Frame::decode(&bytes).expect("the server sends frames");
+            if let Some(found) = wanted(&frame) {
+                return found;
+            }
+        }
+    }
+
+    /// Reads on to the end: the error frame's code and message, and the close code.
+    ///
+    /// # Panics
+    /// If the connection ends without either.
+    pub async fn farewell(&mut self) -> (Code, String, u16) {
+        let mut said = None;
+        loop {
+            match patiently("the end", self.stream.next()).await {
+                Some(Ok(Message::Binary(bytes))) => {
+                    if let Some(Frame::Error { code, message }) = Frame::decode(&bytes) {
+                        said = Some((code, message.to_owned()));
+                    }
+                }
+                Some(Ok(Message::Close(Some(close)))) => {
+                    let (code, message) = said.expect("an error frame before the close");
+                    return (code, message, close.code.into());
+                }
+                Some(Ok(_)) => {}
+                end => panic!("ended without a close frame: {end:?}; said {said:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The real binary as a child process, with a data folder of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The binary `watersmeet`: what the environment's `WATERSMEET_BIN` names, or else built now.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("WATERSMEET_BIN") {
+        Some(path) => path.into(),
+        None => build(),
+    })
+}
+
+/// Builds the binary beside the tests: into the same target folder, with the same profile.
+fn build() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "watersmeet", "--target-dir"]);
+    cargo.arg(profile.parent().expect("target/PROFILE"));
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().expect("cargo runs").success(), "the binary could not be built");
+    profile.join(format!("watersmeet{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// A server under test. It is killed, and its data folder removed, when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    data: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts a server on a free port, with an empty data folder.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let data = std::env::temp_dir().join(format!("watersmeet-test-{}-{number}", std::process::id()));
+        let mut server = Server { data, port: 0, child: None };
+        server.port = server.launch(0);
+        server
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The port that it listens at, or did.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process's number; 0 if it does not run.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// Where clients connect.
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}/sync", self.port)
+    }
+
+    /// Starts it again on the same data and the same port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart(&mut self) {
+        self.port = self.launch(self.port);
+    }
+
+    /// Starts it again on the same data and a fresh port, where clients that knew it do not find it.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart_elsewhere(&mut self) -> String {
+        let port = self.launch(0);
+        format!("ws://127.0.0.1:{port}/sync")
+    }
+
+    /// A crash: SIGKILL.
+    ///
+    /// # Panics
+    /// If it was not running.
+    pub fn kill_9(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        child.kill().expect("killed");
+        child.wait().expect("gone");
+    }
+
+    /// SIGTERM; how it ended.
+    ///
+    /// # Panics
+    /// If it was not running.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the server runs");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        child.wait().expect("gone")
+    }
+
+    /// Resident memory in bytes, where the system tells.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1_024)
+    }
+
+    /// Runs `watersmeet serve` to its end on this server's data folder; its exit status and what it said to stderr.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn run_another(&self, listen: &str) -> (ExitStatus, String) {
+        let output = command(&self.data, listen).output().expect("runs");
+        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn launch(&mut self, port: u16) -> u16 {
+        assert!(self.child.is_none(), "one at a time on one data folder");
+        let mut child = command(&self.data, &format!("127.0.0.1:{port}"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut out = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("stdout is text");
+        self.child = Some(child);
+        // What it says later is read, so that it is never held up.
+        std::thread::spawn(move || out.read_to_end(&mut Vec::new()));
+        let port =
+            line.trim().strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok());
+        port.unwrap_or_else(|| panic!("the server did not start; it said {line:?}"))
+    }
+}
+
+fn command(data: &Path, listen: &str) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["--log", "error", "serve", "--listen", listen, "--data"]).arg(data);
+    // What the tests' caller has configured is not meant for them.
+    for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("WATERSMEET_")) {
+        command.env_remove(key);
+    }
+    command
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
