@@ -1,0 +1,266 @@
+//! A peer that breaks the protocol is told so and shown the door, and harms nobody else.
+
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use watersmeet_client::{Client, DocumentHandle};
+use watersmeet_crdt::session::{Code, Frame, Limits, PROTOCOL};
+use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
+use watersmeet_tests::{Dice, Raw, Server, patiently};
+
+const MALLORY: ReplicaId = ReplicaId::new(666);
+
+/// An honest client on the document that the hostile ones attack.
+struct Witness {
+    _client: Client,
+    document: DocumentHandle,
+}
+
+impl Witness {
+    async fn open(server: &Server) -> Self {
+        let client = Client::connect(&server.url()).await.unwrap();
+        let document = client.open("map");
+        patiently("synced", document.synced()).await.unwrap();
+        Witness { _client: client, document }
+    }
+
+    /// The connection it had still works, and so does a new one.
+    async fn is_unharmed(&self, server: &Server) {
+        assert!(self.document.status().live, "the witness has lost its connection");
+        self.document.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+        patiently("the witness's edit is durable", self.document.durable()).await.unwrap();
+        let other = Witness::open(server).await;
+        let count = |document: &Document| document.counter(&["count"]);
+        assert_eq!(other.document.read(count), self.document.read(count));
+    }
+}
+
+/// The bytes of an honest edit.
+fn delta(replica: ReplicaId) -> Vec<u8> {
+    let mut document = Document::new(replica);
+    let now = Time::from_millis(1_700_000_000_000);
+    document
+        .edit(now, |tx| {
+            tx.set(&["places", "mill", "name"], "Old mill");
+            tx.insert(&["places", "mill", "tags"], "water");
+            tx.increment(&["places", "mill", "votes"], 2);
+        })
+        .unwrap();
+    document.since(&VersionVector::default()).encode()
+}
+
+fn binary(bytes: &[u8]) -> Message {
+    Message::Binary(Bytes::copy_from_slice(bytes))
+}
+
+async fn is_ended(mut raw: Raw, code: Code, what: &str) {
+    let (said, message, close) = raw.farewell().await;
+    println!("{what}: {message}");
+    assert_eq!(said, code, "{what}");
+    assert_eq!(close, 4_000 + code as u16, "{what}");
+    assert!(!message.is_empty(), "{what}");
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_order_is_told_so_and_nobody_else_notices() {
+    let server = Server::start();
+    let witness = Witness::open(&server).await;
+    let url = server.url();
+    let version = VersionVector::default;
+    let out_of_order: [(&str, Frame<'_>); 6] = [
+        ("Hello twice", Frame::Hello { protocol: PROTOCOL, replica: MALLORY }),
+        ("Delta on a channel that is not open", Frame::Delta { channel: 1, delta: &delta(MALLORY) }),
+        ("Close of a channel that is not open", Frame::Close { channel: 77 }),
+        ("Lacks on a channel that is not open", Frame::Lacks { channel: 1, version: version() }),
+        ("Presence on a channel that is not open", Frame::Presence { channel: 1, peer: 1, state: b"x" }),
+        ("Opened without a question", Frame::Opened { name: "map", channel: 1, version: version() }),
+    ];
+    for (what, frame) in &out_of_order {
+        let mut raw = Raw::greet(&url, MALLORY).await;
+        raw.say(frame).await;
+        is_ended(raw, Code::OutOfOrder, what).await;
+    }
+    let mut raw = Raw::connect(&url).await;
+    raw.say(&Frame::Open { name: "map", version: version() }).await;
+    is_ended(raw, Code::OutOfOrder, "Open before Hello").await;
+    let mut raw = Raw::greet(&url, MALLORY).await;
+    raw.open("map").await;
+    raw.say(&Frame::Open { name: "map", version: version() }).await;
+    is_ended(raw, Code::OutOfOrder, "Open twice").await;
+    let mut raw = Raw::connect(&url).await;
+    raw.say(&Frame::Hello { protocol: PROTOCOL + 1, replica: MALLORY }).await;
+    is_ended(raw, Code::Incompatible, "another protocol").await;
+    witness.is_unharmed(&server).await;
+}
+
+#[tokio::test]
+async fn whoever_sends_garbage_is_told_so_and_nobody_else_notices() {
+    let server = Server::start();
+    let witness = Witness::open(&server).await;
+    let url = server.url();
+    for garbage in [&b""[..], b"\xff", b"garbage", &[0x80; 64], &[0; 9]] {
+        let mut raw = Raw::connect(&url).await;
+        raw.send(binary(garbage)).await;
+        is_ended(raw, Code::Malformed, "garbage").await;
+    }
+    let mut raw = Raw::greet(&url, MALLORY).await;
+    raw.send(Message::Text("hello".into())).await;
+    is_ended(raw, Code::Malformed, "a text message").await;
+
+    let mut raw = Raw::greet(&url, MALLORY).await;
+    raw.send(binary(&vec![0; Limits::default().frame_bytes + 1])).await;
+    is_ended(raw, Code::TooLarge, "a frame that is too large").await;
+
+    let mut raw = Raw::greet(&url, MALLORY).await;
+    let channel = raw.open("map").await;
+    let state = vec![0; Limits::default().presence_bytes + 1];
+    raw.say(&Frame::Presence { channel, peer: 1, state: &state }).await;
+    is_ended(raw, Code::Limit, "a presence that is too large").await;
+
+    let mut raw = Raw::greet(&url, MALLORY).await;
+    for n in 0..=Limits::default().documents {
+        raw.say(&Frame::Open { name: &format!("document {n}"), version: VersionVector::default() }).await;
+    }
+    is_ended(raw, Code::Limit, "too many documents").await;
+    witness.is_unharmed(&server).await;
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_is_refused_and_the_connection_goes_on() {
+    let server = Server::start();
+    let mut raw = Raw::greet(&server.url(), MALLORY).await;
+    for name in ["", "a\0b", "line\nbreak", &"x".repeat(Limits::default().name_bytes + 1)] {
+        raw.say(&Frame::Open { name, version: VersionVector::default() }).await;
+        let code = raw
+            .expect("a refusal", |frame| match frame {
+                Frame::Refused { code, .. } => Some(*code),
+                _ => None,
+            })
+            .await;
+        assert_eq!(code, Code::Name);
+    }
+    raw.open("a proper name").await;
+}
+
+/// Truncated and bit-flipped deltas are refused, or are deltas after all; either way the server and the others go on.
+#[tokio::test]
+async fn damaged_deltas_harm_nobody() {
+    let mut dice = Dice::new();
+    let server = Server::start();
+    let witness = Witness::open(&server).await;
+    let whole = delta(MALLORY);
+    for n in 0..300 {
+        let mut damaged = whole.clone();
+        if n % 3 == 0 {
+            damaged.truncate(usize::try_from(dice.below(whole.len() as u64)).unwrap());
+        } else {
+            let at = usize::try_from(dice.below(damaged.len() as u64)).unwrap();
+            damaged[at] ^= 1 << dice.below(8);
+        }
+        let mut raw = Raw::greet(&server.url(), MALLORY).await;
+        // Each to a document of its own: what decodes is an honest edit as far as anybody can tell.
+        let channel = raw.open(&format!("target {n}")).await;
+        raw.say(&Frame::Delta { channel, delta: &damaged }).await;
+        if Delta::decode(&damaged).is_err() {
+            let (code, _, _) = raw.farewell().await;
+            assert_eq!(code, Code::Malformed, "{damaged:?}");
+        } else {
+            let answered = |frame: &Frame<'_>| {
+                matches!(frame, Frame::Ack { .. } | Frame::Lacks { .. } | Frame::Refused { .. }).then_some(())
+            };
+            raw.expect("an answer", answered).await;
+        }
+    }
+    witness.is_unharmed(&server).await;
+}
+
+#[tokio::test]
+async fn a_delta_with_a_gap_before_it_is_asked_for_again() {
+    let server = Server::start();
+    let mut document = Document::new(MALLORY);
+    let now = Time::from_millis(1_700_000_000_000);
+    document.edit(now, |tx| tx.set(&["a"], 1)).unwrap();
+    let first = document.version().clone();
+    document.edit(now, |tx| tx.set(&["b"], 2)).unwrap();
+
+    let mut raw = Raw::greet(&server.url(), MALLORY).await;
+    let channel = raw.open("map").await;
+    raw.say(&Frame::Delta { channel, delta: &document.since(&first).encode() }).await;
+    let has = raw
+        .expect("Lacks", |frame| match frame {
+            Frame::Lacks { version, .. } => Some(version.clone()),
+            _ => None,
+        })
+        .await;
+    raw.say(&Frame::Delta { channel, delta: &document.since(&has).encode() }).await;
+    let acknowledged = raw
+        .expect("Ack", |frame| match frame {
+            Frame::Ack { version, .. } => Some(version.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(&acknowledged, document.version());
+}
+
+#[tokio::test]
+async fn another_subprotocol_is_refused_before_the_upgrade() {
+    let server = Server::start();
+    for subprotocol in [None, Some("chat"), Some("watersmeet.v0, mqtt")] {
+        match Raw::connect_as(&server.url(), subprotocol).await {
+            Err(Error::Http(response)) => {
+                assert_eq!(response.status(), 400);
+                let body = String::from_utf8_lossy(response.body().as_ref().unwrap()).into_owned();
+                assert!(body.contains("watersmeet.v1"), "{body}");
+            }
+            other => panic!("{subprotocol:?}: {other:?}"),
+        }
+    }
+}
+
+/// A reader that does not read costs bounded memory, and gets what it missed as one group.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_reader_costs_bounded_memory_and_catches_up() {
+    const EDITS: i64 = 1_500;
+    const VALUE_BYTES: usize = 64 << 10;
+    const GROWTH_MAX: u64 = 48 << 20;
+    let server = Server::start();
+    let writer = Witness::open(&server).await.document;
+    let mut stalled = Raw::greet(&server.url(), MALLORY).await;
+    let channel = stalled.open("map").await;
+
+    let before = server.resident_bytes();
+    let mut growth = 0;
+    for n in 0..EDITS {
+        let value = n.to_string().repeat(VALUE_BYTES / n.to_string().len());
+        writer.edit(|tx| tx.set(&["page"], value)).unwrap();
+        if n % 50 == 0 {
+            patiently("durable", writer.durable()).await.unwrap();
+            // It is alive, it only does not read.
+            stalled.say(&Frame::Ping).await;
+            let now = server.resident_bytes();
+            growth = growth.max(now.zip(before).map_or(0, |(now, before)| now.saturating_sub(before)));
+        }
+    }
+    patiently("durable", writer.durable()).await.unwrap();
+    println!(
+        "{} MB written past it, the server grew by {} kB",
+        EDITS as usize * VALUE_BYTES >> 20,
+        growth >> 10
+    );
+    assert!(growth < GROWTH_MAX, "the server grew by {growth} bytes");
+
+    let mut replica = Document::new(MALLORY);
+    let mut deltas = 0;
+    while !done(&replica, &writer) {
+        let bytes = stalled.next().await.expect("still connected");
+        if let Some(Frame::Delta { channel: on, delta }) = Frame::decode(&bytes) {
+            assert_eq!(on, channel);
+            replica.apply(Delta::decode(delta).unwrap()).expect("in order, without gaps");
+            deltas += 1;
+        }
+    }
+    println!("it caught up with {deltas} deltas");
+    assert!(deltas < EDITS / 2, "what it missed came in {deltas} pieces");
+}
+
+fn done(replica: &Document, writer: &DocumentHandle) -> bool {
+    replica.hash() == writer.read(|document| document.hash())
+}
