@@ -1,0 +1,67 @@
+// Keeps the app and the tiles that were seen, so that the page opens without a network. Documents are no concern of
+// its: they are in IndexedDB.
+
+const APP = "app-1";
+const TILES = "tiles-1";
+const TILES_MAX = 2_000;
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(APP).then((cache) => cache.add("/")).then(() => self.skipWaiting()));
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(self.clients.claim());
+});
+
+// What the page had loaded before this worker was there.
+self.addEventListener("message", (event) => {
+  event.waitUntil(Promise.all(event.data.map((url) => fetchAndKeep(new Request(url)).catch(() => undefined))));
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.method !== "GET" || url.origin !== self.location.origin) return;
+  if (isForEver(url)) event.respondWith(keptFirst(request));
+  else if (request.mode === "navigate" || isKept(url)) event.respondWith(networkFirst(request));
+});
+
+/** Addresses that name their content: a hash of the file, or the version of a tile set. */
+function isForEver(url) {
+  return url.pathname.startsWith("/assets/") || /^\/tiles\/[^/]+\/[^/]+\/\d+\/\d+\/\d+/.test(url.pathname);
+}
+
+function isKept(url) {
+  return /^\/tiles\/[^/]+\.json$|^\/(icon\.svg|manifest\.webmanifest)$/.test(url.pathname);
+}
+
+async function keptFirst(request) {
+  return (await caches.match(request)) ?? fetchAndKeep(request);
+}
+
+async function networkFirst(request) {
+  try {
+    return await fetchAndKeep(request);
+  } catch (error) {
+    // One page serves every map: which one is in the query.
+    const kept = request.mode === "navigate" ? await caches.match("/") : await caches.match(request);
+    if (kept) return kept;
+    throw error;
+  }
+}
+
+async function fetchAndKeep(request) {
+  const response = await fetch(request);
+  if (response.ok) {
+    const { pathname } = new URL(request.url);
+    const cache = await caches.open(pathname.startsWith("/tiles/") ? TILES : APP);
+    await cache.put(request.mode === "navigate" ? "/" : request, response.clone());
+    if (pathname.startsWith("/tiles/")) await forgetOldest(cache);
+  }
+  return response;
+}
+
+async function forgetOldest(cache) {
+  const kept = await cache.keys();
+  for (const request of kept.slice(0, Math.max(0, kept.length - TILES_MAX))) await cache.delete(request);
+}

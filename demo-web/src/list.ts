@@ -1,0 +1,98 @@
+/** The list of places, with a search, and the bin under it. */
+
+import { count, h } from "./dom.js";
+import type { Place } from "./places.js";
+
+export interface ListEvents {
+  select(id: string): void;
+  restore(id: string): void;
+}
+
+export class List {
+  readonly element: HTMLElement;
+  readonly #search = h("input", { id: "search", type: "search", placeholder: "Search places and tags", "aria-label": "Search places and tags" });
+  readonly #places = h("ul", { class: "places" });
+  readonly #empty = h("div", { class: "empty" });
+  readonly #bin = h("ul", { class: "places" });
+  readonly #binTitle = h("summary");
+  readonly #binBox = h("details", { class: "bin" }, this.#binTitle, this.#bin);
+  readonly #events: ListEvents;
+  #shown: { alive: Place[]; deleted: Place[]; isUnsent: (id: string) => boolean } = { alive: [], deleted: [], isUnsent: () => false };
+
+  constructor(events: ListEvents) {
+    this.#events = events;
+    this.element = h("section", { class: "list", "aria-label": "List of places" }, this.#search, this.#empty, this.#places, this.#binBox);
+    this.#search.addEventListener("input", () => this.#render());
+    this.#places.addEventListener("keydown", (event) => this.#step(event));
+  }
+
+  show(alive: Place[], deleted: Place[], isUnsent: (id: string) => boolean): void {
+    this.#shown = { alive, deleted, isUnsent };
+    this.#render();
+  }
+
+  focusSearch(): void {
+    this.#search.focus();
+  }
+
+  focusItem(id: string): void {
+    this.#places.querySelector<HTMLElement>(`[data-place="${CSS.escape(id)}"]`)?.focus();
+  }
+
+  #render(): void {
+    const { alive, deleted } = this.#shown;
+    const focused = document.activeElement?.getAttribute("data-place");
+    const hadFocus = this.#places.contains(document.activeElement);
+    const wanted = this.#search.value.trim().toLocaleLowerCase();
+    const found = alive.filter((place) => [place.name, ...place.tags].some((text) => text.toLocaleLowerCase().includes(wanted)));
+    found.sort((a, b) => b.votes - a.votes || a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
+    this.#places.replaceChildren(...found.map((place) => this.#item(place)));
+    if (hadFocus && focused) this.focusItem(focused);
+    this.#search.hidden = alive.length === 0;
+    this.#empty.hidden = found.length > 0;
+    this.#empty.replaceChildren(...(alive.length === 0 ? emptyMap() : [h("p", {}, `No place and no tag is like “${this.#search.value.trim()}”.`)]));
+    this.#binBox.hidden = deleted.length === 0;
+    this.#binTitle.textContent = `Bin (${deleted.length})`;
+    this.#bin.replaceChildren(...deleted.map((place) => this.#binned(place)));
+  }
+
+  #item(place: Place): HTMLElement {
+    const unsent = this.#shown.isUnsent(place.id);
+    const about = [place.votes === 0 ? "" : count(place.votes, "vote"), ...place.tags.map((tag) => `#${tag}`)].filter(Boolean).join("  ");
+    const button = h("button", { type: "button", class: "item", click: () => this.#events.select(place.id) },
+      h("span", { class: "dot", "aria-hidden": "true" }),
+      h("span", { class: "name" }, place.name || "Unnamed place"),
+      h("span", { class: "about" }, about),
+    );
+    if (unsent) button.append(h("span", { class: "unsent", title: "Not yet on the server" }, h("span", { class: "visually-hidden" }, ", not yet on the server")));
+    button.dataset["place"] = place.id;
+    return h("li", {}, button);
+  }
+
+  #binned(place: Place): HTMLElement {
+    const name = place.name || "Unnamed place";
+    return h("li", { class: "binned" },
+      h("span", { class: "name" }, name),
+      h("span", { class: "about" }, place.deleted ? `deleted by ${place.deleted.by}` : "deleted"),
+      h("button", { type: "button", "aria-label": `Restore ${name}`, click: () => this.#events.restore(place.id) }, "Restore"),
+    );
+  }
+
+  /** Up and down go through the list. */
+  #step(event: KeyboardEvent): void {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    const items = [...this.#places.querySelectorAll<HTMLElement>(".item")];
+    const next = items[items.indexOf(document.activeElement as HTMLElement) + by];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  }
+}
+
+function emptyMap(): Node[] {
+  return [
+    h("h2", {}, "An empty map"),
+    h("p", {}, "Add the first place, then open this page in a second window, or send its address to somebody: you both edit the same map. Go offline, edit on, come back: everything meets again."),
+  ];
+}
