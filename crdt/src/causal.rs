@@ -140,6 +140,106 @@ impl Counter {
     }
 }
 
+/// A flag that is down at first, and up if somebody raises it while somebody else lowers it (enable-wins).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnableWinsFlag(pub(crate) DotSet);
+
+dot_store!(EnableWinsFlag<> where);
+
+impl EnableWinsFlag {
+    /// The delta of raising it.
+    pub fn enable(&self, dot: Dot) -> Causal<Self> {
+        Causal { store: EnableWinsFlag(DotSet::from_iter([dot])), seen: context_of(dot, self) }
+    }
+
+    /// The delta of lowering it.
+    pub fn disable(&self, dot: Dot) -> Causal<Self> {
+        emptied(dot, self)
+    }
+
+    /// Whether it is up.
+    pub fn is_enabled(&self) -> bool {
+        !self.is_bottom()
+    }
+}
+
+/// A flag that is up at first, and down if somebody lowers it while somebody else raises it (disable-wins).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DisableWinsFlag(pub(crate) DotSet);
+
+dot_store!(DisableWinsFlag<> where);
+
+impl DisableWinsFlag {
+    /// The delta of lowering it.
+    pub fn disable(&self, dot: Dot) -> Causal<Self> {
+        Causal { store: DisableWinsFlag(DotSet::from_iter([dot])), seen: context_of(dot, self) }
+    }
+
+    /// The delta of raising it.
+    pub fn enable(&self, dot: Dot) -> Causal<Self> {
+        emptied(dot, self)
+    }
+
+    /// Whether it is up.
+    pub fn is_enabled(&self) -> bool {
+        self.is_bottom()
+    }
+}
+
+/// A set in which a removal survives a concurrent addition (remove-wins).
+///
+/// Per item, dots of additions and of removals; an item is in the set if it has additions and no removal. So a
+/// removal is remembered, with one dot, until the item is added again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RwSet<T>(pub(crate) DotMap<T, DotFun<bool>>);
+
+impl<T> Default for RwSet<T> {
+    fn default() -> Self {
+        RwSet(DotMap::default())
+    }
+}
+
+dot_store!(RwSet<T> where T: Clone + Ord);
+
+impl<T: Clone + Ord> RwSet<T> {
+    /// The delta of adding `item`.
+    pub fn insert(&self, dot: Dot, item: T) -> Causal<Self> {
+        self.replace(dot, item, true)
+    }
+
+    /// The delta of removing `item`, of which additions that are yet to be heard of are removed too.
+    pub fn remove(&self, dot: Dot, item: T) -> Causal<Self> {
+        self.replace(dot, item, false)
+    }
+
+    /// The delta of forgetting every item, and every removal.
+    pub fn clear(&self, dot: Dot) -> Causal<Self> {
+        emptied(dot, self)
+    }
+
+    /// Whether `item` is in it.
+    pub fn contains(&self, item: &T) -> bool {
+        self.0.get(item).is_some_and(is_in)
+    }
+
+    /// The items, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> + '_ {
+        self.0.iter().filter(|(_, marks)| is_in(marks)).map(|(item, _)| item)
+    }
+
+    fn replace(&self, dot: Dot, item: T, added: bool) -> Causal<Self> {
+        let seen = match self.0.get(&item) {
+            Some(marks) => context_of(dot, marks),
+            None => CausalContext::from_iter([dot]),
+        };
+        Causal { store: RwSet(DotMap::naming(item, DotFun::from_iter([(dot, added)]))), seen }
+    }
+}
+
+fn is_in(marks: &DotFun<bool>) -> bool {
+    !marks.is_bottom() && marks.iter().all(|(_, added)| *added)
+}
+
 /// A set in which an addition survives a concurrent removal (observed-remove, add-wins).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrSet<T>(pub(crate) DotMap<T, DotSet>);

@@ -6,6 +6,107 @@
 use crate::{Lattice, ReplicaId, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The greatest value that anybody saw; nothing, at first.
+///
+/// ```
+/// use watersmeet_crdt::{Lattice, plain::Max};
+/// let mut highest = Max::of(3);
+/// assert!(highest.merge(Max::of(5)) && !highest.merge(Max::of(4)));
+/// assert_eq!(highest.get(), Some(&5));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Max<T>(Option<T>);
+
+impl<T> Max<T> {
+    /// Of one value.
+    pub fn of(value: T) -> Self {
+        Max(Some(value))
+    }
+
+    /// The value, if there is one.
+    pub fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
+impl<T> Default for Max<T> {
+    fn default() -> Self {
+        Max(None)
+    }
+}
+
+impl<T: Ord + Clone> Lattice for Max<T> {
+    fn merge(&mut self, other: Self) -> bool {
+        let grew = self.0 < other.0;
+        if grew {
+            *self = other;
+        }
+        grew
+    }
+}
+
+/// The least value that anybody saw; nothing, at first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Min<T>(Option<T>);
+
+impl<T> Min<T> {
+    /// Of one value.
+    pub fn of(value: T) -> Self {
+        Min(Some(value))
+    }
+
+    /// The value, if there is one.
+    pub fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
+impl<T> Default for Min<T> {
+    fn default() -> Self {
+        Min(None)
+    }
+}
+
+impl<T: Ord + Clone> Lattice for Min<T> {
+    fn merge(&mut self, other: Self) -> bool {
+        let grew = match (&self.0, &other.0) {
+            (Some(ours), Some(theirs)) => theirs < ours,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if grew {
+            *self = other;
+        }
+        grew
+    }
+}
+
+/// A map of lattices grows where its values grow. A value at bottom is absent, and is never stored.
+impl<K: Ord + Clone, V: Lattice> Lattice for BTreeMap<K, V> {
+    fn merge(&mut self, other: Self) -> bool {
+        let mut grew = false;
+        for (key, theirs) in other.into_iter().filter(|(_, theirs)| *theirs != V::default()) {
+            grew |= self.entry(key).or_default().merge(theirs);
+        }
+        grew
+    }
+}
+
+macro_rules! tuple_lattice {
+    ($($name:ident $at:tt),*) => {
+        /// A tuple of lattices grows where one of them grows.
+        impl<$($name: Lattice),*> Lattice for ($($name,)*) {
+            fn merge(&mut self, other: Self) -> bool {
+                false $(| self.$at.merge(other.$at))*
+            }
+        }
+    };
+}
+
+tuple_lattice!(A 0, B 1);
+tuple_lattice!(A 0, B 1, C 2);
+tuple_lattice!(A 0, B 1, C 2, D 3);
+
 /// A counter that only counts up: per replica, how far it counted.
 ///
 /// ```
