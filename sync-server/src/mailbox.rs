@@ -103,6 +103,11 @@ impl Mailbox {
         self.post(|letters| letters.add_delta(group, self.capacity));
     }
 
+    /// Marks a channel as lagging: its peer is to be sent what it lacks.
+    pub(crate) fn lag(&self, channel: u32) {
+        self.post(|letters| letters.lag(channel));
+    }
+
     pub(crate) fn ack(&self, channel: u32, version: VersionVector) {
         self.post(|letters| {
             letters.acks.entry(channel).or_default().merge(version);

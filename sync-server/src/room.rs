@@ -182,6 +182,8 @@ impl Room {
         match load(self.store.clone(), self.name.clone()).await {
             Ok(Replayed { document, tail }) => {
                 (self.document, self.tail, self.latest_group) = (document, tail, None);
+                // What failed may have been written nonetheless, and nobody has been sent it.
+                self.guests.values().for_each(|guest| guest.mailbox.lag(self.channel));
                 Ok(())
             }
             Err(error) => {

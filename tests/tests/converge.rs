@@ -1,5 +1,7 @@
 //! Clients that edit together, apart, and late, end with the same document, through restarts of the server.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::net::TcpListener;
 use watersmeet_client::{Client, DocumentHandle, Error};
 use watersmeet_crdt::Value;

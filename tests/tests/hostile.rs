@@ -1,5 +1,7 @@
 //! A peer that breaks the protocol is told so and shown the door, and harms nobody else.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use watersmeet_client::{Client, DocumentHandle};
 use watersmeet_crdt::session::{Code, Frame, Limits, PROTOCOL};
@@ -242,7 +244,7 @@ async fn a_stalled_reader_costs_bounded_memory_and_catches_up() {
     patiently("durable", writer.durable()).await.unwrap();
     println!(
         "{} MB written past it, the server grew by {} kB",
-        EDITS as usize * VALUE_BYTES >> 20,
+        (usize::try_from(EDITS).unwrap() * VALUE_BYTES) >> 20,
         growth >> 10
     );
     assert!(growth < GROWTH_MAX, "the server grew by {growth} bytes");

@@ -4,6 +4,8 @@
 //! looked at through a server on another port, where the writers cannot find it and so cannot mend a loss by sending
 //! again what they still have.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

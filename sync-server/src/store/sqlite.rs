@@ -195,3 +195,90 @@ fn number_to_sql(number: u64) -> i64 {
 fn read_error(document: &str, source: rusqlite::Error) -> StoreError {
     StoreError::Read { document: document.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn fresh() -> Self {
+            static NUMBER: AtomicU64 = AtomicU64::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            Folder(std::env::temp_dir().join(format!("watersmeet-sqlite-{}-{number}", std::process::id())))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn record(document: &str, delta: &'static [u8]) -> Record {
+        Record { document: document.into(), delta: delta.into() }
+    }
+
+    #[test]
+    fn what_is_appended_is_there_after_reopening() {
+        let folder = Folder::fresh();
+        let store = Sqlite::open(&folder.0).unwrap();
+        let numbers = store.append(&[record("a", b"1"), record("b", b"2"), record("a", b"3")]).unwrap();
+        store.close().unwrap();
+        drop(store);
+        let store = Sqlite::open(&folder.0).unwrap();
+        let deltas = vec![(numbers[0], b"1".to_vec()), (numbers[2], b"3".to_vec())];
+        assert_eq!(store.load("a").unwrap(), Saved { snapshot: None, deltas });
+        assert_eq!(store.load("nobody's").unwrap(), Saved::default());
+    }
+
+    /// Were numbers given again after a compaction took the last deltas away, the next one would count as contained
+    /// in the snapshot.
+    #[test]
+    fn a_number_is_never_given_twice() {
+        let folder = Folder::fresh();
+        let store = Sqlite::open(&folder.0).unwrap();
+        let upto = store.append(&[record("a", b"1"), record("a", b"2")]).unwrap()[1];
+        store.compact("a", upto, b"state").unwrap();
+        drop(store);
+        let store = Sqlite::open(&folder.0).unwrap();
+        let next = store.append(&[record("a", b"3")]).unwrap()[0];
+        assert!(next > upto);
+        let saved = Saved { snapshot: Some((upto, b"state".to_vec())), deltas: vec![(next, b"3".to_vec())] };
+        assert_eq!(store.load("a").unwrap(), saved);
+    }
+
+    #[test]
+    fn a_compaction_keeps_later_deltas_and_other_documents() {
+        let folder = Folder::fresh();
+        let store = Sqlite::open(&folder.0).unwrap();
+        let numbers = store.append(&[record("a", b"1"), record("b", b"2"), record("a", b"3")]).unwrap();
+        store.compact("a", numbers[0], b"state").unwrap();
+        assert_eq!(store.load("a").unwrap().deltas, [(numbers[2], b"3".to_vec())]);
+        assert_eq!(store.load("b").unwrap().deltas, [(numbers[1], b"2".to_vec())]);
+    }
+
+    #[test]
+    fn a_folder_has_one_server_and_a_later_schema_is_left_alone() {
+        let folder = Folder::fresh();
+        let store = Sqlite::open(&folder.0).unwrap();
+        assert!(matches!(Sqlite::open(&folder.0), Err(StoreError::InUse { .. })));
+        store.writer().pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+        drop(store);
+        assert!(
+            matches!(Sqlite::open(&folder.0), Err(StoreError::Schema { found, .. }) if found == SCHEMA + 1)
+        );
+    }
+
+    #[test]
+    fn every_commit_is_synced() {
+        let folder = Folder::fresh();
+        let store = Sqlite::open(&folder.0).unwrap();
+        let writer = store.writer();
+        let synchronous: i64 = writer.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        let mode: String = writer.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!((synchronous, mode.as_str()), (2, "wal"), "2 is FULL");
+    }
+}

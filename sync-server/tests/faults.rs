@@ -1,0 +1,275 @@
+//! A store that fails: nothing is acknowledged or shown that is not written, and all goes on when it works again.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use watersmeet_client::{Client, DocumentHandle};
+use watersmeet_crdt::{Delta, Document, ReplicaId};
+use watersmeet_sync::store::{Record, Saved, Sqlite, Store, StoreError};
+use watersmeet_sync::{Limits, Server, router, serve};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What only a hang exceeds.
+async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    patiently(what, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn fresh() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Folder(std::env::temp_dir().join(format!("watersmeet-faults-{}-{number}", std::process::id())))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A store with a switch.
+struct Faulty {
+    inner: Sqlite,
+    fails: AtomicBool,
+    failures: AtomicUsize,
+    /// Whether a failing append writes nonetheless, as a disk may that answers too late.
+    writes_nonetheless: bool,
+    appends: AtomicUsize,
+    held: Mutex<bool>,
+    released: Condvar,
+}
+
+impl Faulty {
+    fn open(folder: &Folder, writes_nonetheless: bool) -> Arc<Self> {
+        Arc::new(Faulty {
+            inner: Sqlite::open(&folder.0).unwrap(),
+            fails: AtomicBool::new(false),
+            failures: AtomicUsize::new(0),
+            writes_nonetheless,
+            appends: AtomicUsize::new(0),
+            held: Mutex::new(false),
+            released: Condvar::new(),
+        })
+    }
+
+    fn hold(&self, held: bool) {
+        *self.held.lock().unwrap() = held;
+        self.released.notify_all();
+    }
+
+    /// What a disk says that is full.
+    fn fault() -> StoreError {
+        StoreError::Write(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+            Some("database or disk is full".to_owned()),
+        ))
+    }
+}
+
+/// The tests keep hold of the switch.
+struct Shared(Arc<Faulty>);
+
+impl Store for Shared {
+    fn load(&self, document: &str) -> Result<Saved, StoreError> {
+        self.0.inner.load(document)
+    }
+
+    fn append(&self, records: &[Record]) -> Result<Vec<u64>, StoreError> {
+        drop(self.0.released.wait_while(self.0.held.lock().unwrap(), |held| *held).unwrap());
+        if self.0.fails.load(Ordering::SeqCst) {
+            if self.0.writes_nonetheless {
+                self.0.inner.append(records)?;
+            }
+            self.0.failures.fetch_add(1, Ordering::SeqCst);
+            return Err(Faulty::fault());
+        }
+        self.0.appends.fetch_add(1, Ordering::SeqCst);
+        self.0.inner.append(records)
+    }
+
+    fn compact(&self, document: &str, upto: u64, state: &[u8]) -> Result<(), StoreError> {
+        self.0.inner.compact(document, upto, state)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.0.fails.load(Ordering::SeqCst) { Err(Faulty::fault()) } else { self.0.inner.check() }
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.0.inner.close()
+    }
+}
+
+/// A server in this process.
+struct Running {
+    url: String,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+async fn start(store: impl Store, limits: Limits) -> Running {
+    let server = Server::with_store(store, limits).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/sync", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let serving = tokio::spawn(async move {
+        serve(listener, router(server.clone()), &server, stopped).await.unwrap();
+    });
+    Running { url, stop, serving }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        patiently("the server stops", self.serving).await.unwrap();
+    }
+
+    async fn open(&self, name: &str) -> (Client, DocumentHandle) {
+        let client = Client::connect(&self.url).await.unwrap();
+        let document = client.open(name);
+        (client, document)
+    }
+}
+
+fn count(document: &Document) -> i64 {
+    document.counter(&["count"])
+}
+
+async fn a_failing_append_is_survived(writes_nonetheless: bool) {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, writes_nonetheless);
+    let server = start(Shared(store.clone()), Limits::default()).await;
+    let (_a, anna) = server.open("map").await;
+    let (_b, ben) = server.open("map").await;
+    anna.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+    patiently("durable", anna.durable()).await.unwrap();
+    until("ben sees it", || ben.read(count) == 1).await;
+
+    store.fails.store(true, Ordering::SeqCst);
+    anna.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+    // What was written nonetheless is found when the client comes back, and not offered again.
+    let failures = if writes_nonetheless { 1 } else { 2 };
+    until("the append has failed", || store.failures.load(Ordering::SeqCst) >= failures).await;
+    if !writes_nonetheless {
+        assert_eq!(anna.status().not_on_server, 1, "acknowledged without being written");
+        assert_eq!(ben.read(count), 1, "shown without being written");
+    }
+
+    store.fails.store(false, Ordering::SeqCst);
+    patiently("durable after all", anna.durable()).await.unwrap();
+    until("ben sees it", || ben.read(count) == 2).await;
+    assert_eq!(anna.read(count), 2, "counted twice");
+    drop((anna, ben));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_written_is_not_acknowledged_and_is_offered_again() {
+    a_failing_append_is_survived(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_although_it_failed_counts_once() {
+    a_failing_append_is_survived(true).await;
+}
+
+/// While one commit is under way, what comes from many rooms gathers, and is one transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_are_grouped_over_all_rooms() {
+    const ROOMS: usize = 40;
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let server = start(Shared(store.clone()), Limits::default()).await;
+    let client = Client::connect(&server.url).await.unwrap();
+    let documents: Vec<_> = (0..ROOMS).map(|n| client.open(&format!("map {n}"))).collect();
+    for document in &documents {
+        patiently("synced", document.synced()).await.unwrap();
+    }
+    store.hold(true);
+    for _ in 0..10 {
+        for document in &documents {
+            document.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+        }
+    }
+    store.hold(false);
+    for document in &documents {
+        patiently("durable", document.durable()).await.unwrap();
+    }
+    let appends = store.appends.load(Ordering::SeqCst);
+    println!("{} edits in {appends} transactions", ROOMS * 10);
+    assert!(appends <= ROOMS, "{appends} transactions for {} edits", ROOMS * 10);
+    server.stop().await;
+}
+
+/// A document that cannot be read is unavailable; the others, on the same connection too, are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_document_is_named_and_harms_no_other() {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let mut good = Document::new(ReplicaId::new(1));
+    good.edit(watersmeet_crdt::Time::from_millis(1), |tx| tx.increment(&["count"], 7)).unwrap();
+    let delta = good.state().encode();
+    let damaged = Record { document: "damaged".into(), delta: vec![0xff; 9].into() };
+    let records = [Record { document: "damaged".into(), delta: delta.into() }, damaged];
+    store.inner.append(&records).unwrap();
+
+    let server = start(Shared(store.clone()), Limits::default()).await;
+    let (client, damaged) = server.open("damaged").await;
+    let mut events = damaged.events();
+    let other = client.open("other");
+    other.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+    patiently("durable", other.durable()).await.unwrap();
+    patiently("a refusal", async {
+        while !matches!(events.recv().await.unwrap(), watersmeet_client::Event::Refused { .. }) {}
+    })
+    .await;
+    assert_eq!(damaged.read(count), 0, "part of a document was shown");
+    server.stop().await;
+}
+
+/// Snapshots take the log's place without anybody noticing, and idle documents leave memory and come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_and_idle_rooms_lose_nothing() {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let limits = Limits { tail_deltas: 5, room_idle: Duration::from_millis(20), ..Limits::default() };
+    let server = start(Shared(store.clone()), limits).await;
+    for round in 1..=20 {
+        let (_client, document) = server.open("map").await;
+        for n in 0..7_i64 {
+            document.edit(|tx| tx.set(&["keys", &n.to_string()], n)).unwrap();
+            document.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+            patiently("durable", document.durable()).await.unwrap();
+        }
+        patiently("synced", document.synced()).await.unwrap();
+        assert_eq!(document.read(count), round * 7);
+        drop(document);
+        tokio::time::sleep(Duration::from_millis(round.unsigned_abs() * 3)).await;
+    }
+    server.stop().await;
+    let saved = store.inner.load("map").unwrap();
+    assert!(saved.snapshot.is_some() && saved.deltas.len() < 50, "{} deltas", saved.deltas.len());
+    let mut document = Document::new(ReplicaId::new(2));
+    let bytes = saved.snapshot.iter().chain(&saved.deltas).map(|(_, bytes)| bytes);
+    bytes.for_each(|bytes| drop(document.apply(Delta::decode(bytes).unwrap()).unwrap()));
+    assert_eq!(count(&document), 140);
+}
