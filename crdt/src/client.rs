@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 const BACKOFF_FIRST_MILLIS: u64 = 250;
 /// The longest wait before connecting again, in milliseconds.
 const BACKOFF_MAX_MILLIS: u64 = 15_000;
+/// How long after a document was unavailable it is asked for again, in milliseconds.
+const UNAVAILABLE_MILLIS: u64 = 5_000;
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +100,8 @@ struct Entry {
     on_device: VersionVector,
     on_server: VersionVector,
     channel: Option<u32>,
+    /// When to ask again for a document that the server could not read.
+    ask_again: Option<Time>,
     presence: Bytes,
     reported: Status,
 }
@@ -153,14 +157,18 @@ impl Client {
     }
 
     /// Opens a document from what was stored: its deltas in the order they were stored, and what the server was
-    /// known to have.
-    pub fn restore(&mut self, name: &str, stored: impl IntoIterator<Item = Delta>, on_server: VersionVector) {
+    /// known to have. Answers with how many deltas could not be applied, because what comes before them is missing.
+    /// Whoever stored them in order and finds any has a damaged store, and should neither edit nor delete.
+    pub fn restore(
+        &mut self,
+        name: &str,
+        stored: impl IntoIterator<Item = Delta>,
+        on_server: VersionVector,
+    ) -> usize {
         let mut document = Document::new(self.replica);
-        for delta in stored {
-            // A delta with a gap before it cannot have been stored here; the server still has what it holds.
-            let _ = document.apply(delta);
-        }
+        let missing = stored.into_iter().filter_map(|delta| document.apply(delta).err()).count();
         self.insert(name, document, on_server);
+        missing
     }
 
     fn insert(&mut self, name: &str, document: Document, on_server: VersionVector) {
@@ -176,6 +184,7 @@ impl Client {
             on_device,
             on_server,
             channel: None,
+            ask_again: None,
             presence: Bytes::new(),
             reported: Status::default(),
         };
@@ -320,7 +329,7 @@ impl Client {
     fn handle(&mut self, now: Time, input: Input<'_>, random: u64) {
         let Link::Online(session) = &mut self.link else { return };
         if let Err(violation) = session.handle(now, input) {
-            self.drain_session();
+            self.drain_session(now);
             self.actions.push_back(Action::Notify(Notice::Failed(violation)));
             self.actions.push_back(Action::Disconnect);
             self.disconnected(now, random);
@@ -329,7 +338,8 @@ impl Client {
 
     /// What to do next.
     pub fn poll(&mut self, now: Time) -> Action {
-        let session_deadline = self.drain_session();
+        let ask_again = self.ask_again(now);
+        let session_deadline = self.drain_session(now).min(ask_again);
         if let Some(action) = self.actions.pop_front() {
             return action;
         }
@@ -343,19 +353,30 @@ impl Client {
         }
     }
 
+    /// Asks again for documents that were unavailable; answers with when the next is due.
+    fn ask_again(&mut self, now: Time) -> Time {
+        let Link::Online(session) = &mut self.link else { return Time::from_millis(u64::MAX) };
+        for (name, entry) in &mut self.entries {
+            if entry.ask_again.take_if(|due| *due <= now).is_some() {
+                session.open(name, entry.document.version().clone());
+            }
+        }
+        self.entries.values().filter_map(|entry| entry.ask_again).min().unwrap_or(Time::from_millis(u64::MAX))
+    }
+
     /// Moves what the session wants into actions; answers with when it wants to be woken.
-    fn drain_session(&mut self) -> Time {
+    fn drain_session(&mut self, now: Time) -> Time {
         loop {
             let Link::Online(session) = &mut self.link else { return Time::from_millis(u64::MAX) };
             match session.poll() {
                 Output::Send(bytes) => self.actions.push_back(Action::Send(bytes)),
                 Output::Wait(until) => return until,
-                Output::Event(event) => self.on_event(event),
+                Output::Event(event) => self.on_event(now, event),
             }
         }
     }
 
-    fn on_event(&mut self, event: Event) {
+    fn on_event(&mut self, now: Time, event: Event) {
         match event {
             Event::Opened { name, channel, version } => self.on_opened(&name, channel, version),
             Event::Delta { channel, delta, bytes } => self.on_delta(channel, delta, bytes),
@@ -376,7 +397,13 @@ impl Client {
                     self.notify(Notice::Presence { name, peer, state });
                 }
             }
-            Event::Refused { name, code, message } => self.notify(Notice::Refused { name, code, message }),
+            Event::Refused { name, code, message } => {
+                let entry = self.entries.get_mut(&name).filter(|entry| entry.channel.is_none());
+                if let Some(entry) = entry.filter(|_| code == Code::Unavailable) {
+                    entry.ask_again = Some(now.plus(UNAVAILABLE_MILLIS));
+                }
+                self.notify(Notice::Refused { name, code, message });
+            }
             Event::Closed { channel } => {
                 let Some(name) = self.name_of(channel) else { return };
                 if let Some(entry) = self.entries.get_mut(&name) {
@@ -449,6 +476,7 @@ impl Client {
     fn unlink(&mut self) {
         for entry in self.entries.values_mut() {
             entry.channel = None;
+            entry.ask_again = None;
         }
         let names: Vec<String> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.report(name));
@@ -477,5 +505,46 @@ impl Entry {
     /// Edits made here that are not stored. Others' edits need no storing before they count.
     fn not_on_device(&self, replica: ReplicaId) -> u64 {
         self.document.version().seq(replica).saturating_sub(self.on_device.seq(replica))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Frame;
+
+    /// The names that are asked for by what the client sends until it waits, and until when it waits.
+    fn asked(client: &mut Client, now: Time) -> (Vec<String>, Time) {
+        let mut names = Vec::new();
+        loop {
+            match client.poll(now) {
+                Action::Send(bytes) => {
+                    if let Some(Frame::Open { name, .. }) = Frame::decode(&bytes) {
+                        names.push(name.to_owned());
+                    }
+                }
+                Action::Wait(until) => return (names, until),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_that_was_unavailable_is_asked_for_again() {
+        let start = Time::from_millis(1_000);
+        let mut client = Client::new(ReplicaId::new(1), false);
+        client.open("map");
+        client.go_online(start);
+        asked(&mut client, start);
+        client.connected(start);
+        assert_eq!(asked(&mut client, start).0, ["map"]);
+        let hello = Frame::Hello { protocol: crate::session::PROTOCOL, replica: ReplicaId::new(2) };
+        client.received(start, &hello.encode(), 0);
+        let refused = Frame::Refused { name: "map", code: Code::Unavailable, message: "not now" };
+        client.received(start, &refused.encode(), 0);
+        let (names, until) = asked(&mut client, start);
+        assert_eq!((names.len(), until), (0, start.plus(UNAVAILABLE_MILLIS)));
+        assert_eq!(asked(&mut client, until).0, ["map"]);
+        assert_ne!(asked(&mut client, until).1, until, "it would be polled without end");
     }
 }

@@ -388,10 +388,17 @@ fn a_client_tells_where_its_edits_are() {
     client.stored(DOCUMENT, edited.version.clone());
     assert_eq!(client.status(DOCUMENT).not_on_device, 0);
     let mut again = Client::new(ReplicaId::new(2), true);
-    again.restore(DOCUMENT, [Delta::decode(&edited.delta).unwrap()], VersionVector::default());
+    let stored = || Delta::decode(&edited.delta).unwrap();
+    assert_eq!(again.restore(DOCUMENT, [stored()], VersionVector::default()), 0);
     assert_eq!(again.status(DOCUMENT).not_on_server, 1);
-    again.restore("other", [Delta::decode(&edited.delta).unwrap()], edited.version);
+    assert_eq!(again.restore("other", [stored()], edited.version), 0);
     assert_eq!(again.status("other").not_on_server, 0);
+    // A damaged store is told of: the second delta lacks the first.
+    let op = Op::Set(vec!["x".into()], Value::from(2));
+    let second = client.edit(DOCUMENT, Time::default(), vec![op]).unwrap().unwrap();
+    let second = Delta::decode(&second.delta).unwrap();
+    assert_eq!(again.restore("gap", [second.clone()], VersionVector::default()), 1);
+    assert_eq!(again.restore("whole", [stored(), second], VersionVector::default()), 0);
 }
 
 quickcheck! {
