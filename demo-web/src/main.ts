@@ -25,7 +25,7 @@ async function start(): Promise<void> {
   const map = createMap(byId("map"), name);
 
   await init();
-  const client = await Client.create({ url: "/sync", database: "watersmeet-demo" });
+  const client = await Client.create({ database: "watersmeet-demo" });
   const doc = await client.open(name);
   const unsent = new Unsent(doc);
   new App(map, doc, new Places(doc, () => me.name), unsent);

@@ -90,7 +90,7 @@ export function showStatus(client: Client, doc: Doc, unsent: Unsent): void {
   const obey = () => {
     sessionStorage.setItem("watersmeet-demo.offline", offline.checked ? "yes" : "no");
     if (offline.checked) client.disconnect();
-    else client.connect();
+    else client.connect("/sync");
   };
   offline.addEventListener("change", obey);
   obey();

@@ -84,7 +84,8 @@ impl RawClient {
         number(self.client.replica().get())
     }
 
-    /// Opens a document from its stored deltas, in their order, and what the server was known to have.
+    /// Opens a document from its stored deltas, in their order, and what the server was known to have. Throws, and
+    /// opens nothing, if one of them cannot be read or lacks what comes before it.
     pub fn open(
         &mut self,
         name: &str,
@@ -94,8 +95,13 @@ impl RawClient {
         let on_server = on_server.as_ref().map(version_from_js).transpose()?.unwrap_or_default();
         let stored: Vec<Delta> =
             stored.iter().map(|delta| decode(&Uint8Array::new(&delta))).collect::<Result<_, _>>()?;
-        self.client.restore(name, stored, on_server);
-        Ok(())
+        match self.client.restore(name, stored, on_server) {
+            0 => Ok(()),
+            missing => {
+                self.client.close(name);
+                Err(error(format!("{missing} stored changes of {name:?} lack what comes before them")))
+            }
+        }
     }
 
     /// Closes a document.

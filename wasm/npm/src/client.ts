@@ -9,7 +9,7 @@ import type { Action } from "../wasm/watersmeet_wasm.js";
 
 /** How a client is made. */
 export interface ClientOptions {
-  /** The server's address, to be used by `connect()`: `wss://…`, `https://…`, or relative to the page. */
+  /** The server to connect to at once: `wss://…`, `https://…`, or relative to the page. Without it, see `connect`. */
   url?: string;
   /** The IndexedDB database that keeps documents on this device; null for memory only. */
   database?: string | null;
@@ -30,7 +30,6 @@ const DATABASE = "watersmeet";
  * ```ts
  * await init();
  * const client = await Client.create({ url: "/sync" });
- * client.connect();
  * const doc = await client.open("demo");
  * ```
  */
@@ -50,8 +49,7 @@ export class Client {
   #storeProblem: string | null;
   #askedToPersist = false;
 
-  private constructor(url: string | undefined, store: Store | undefined, lease: Lease | undefined, problem: string | null) {
-    this.#url = url;
+  private constructor(url: string | undefined, store?: Store, lease?: Lease, problem: string | null = null) {
     this.#store = store;
     this.#lease = lease;
     this.#storeProblem = problem;
@@ -66,21 +64,24 @@ export class Client {
       this.#tabs = new Tabs(store.name, (name, delta) => this.#onOtherTab(name, delta));
       store.onLost = () => this.#docs.forEach((doc) => doc.keeper?.rewrite());
     }
+    if (url !== undefined) this.connect(url);
   }
 
   /**
-   * Makes a client. It is not connected before {@link connect}. If the browser has no database for us (private mode,
-   * no room), it works in memory, and says so: see {@link problem} and {@link Doc.status}.
+   * Makes a client. If the browser has no database for us (private mode, no room), it works in memory, and says so:
+   * see {@link problem} and {@link Doc.status}.
    */
   static async create({ url, database = DATABASE }: ClientOptions = {}): Promise<Client> {
-    if (database === null) return new Client(url, undefined, undefined, null);
+    if (database === null) return new Client(url);
     const store = new Store(database);
+    let lease: Lease;
     try {
       await store.open();
-      return new Client(url, store, await leaseReplica(store), null);
+      lease = await leaseReplica(store);
     } catch (error) {
       return new Client(url, undefined, undefined, `Nothing can be kept on this device: ${words(error)}`);
     }
+    return new Client(url, store, lease);
   }
 
   /** The database's name; null in memory. */

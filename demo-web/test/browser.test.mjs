@@ -1,0 +1,443 @@
+// What a person sees, in a real browser, against the real server.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  Server, addPlace, card, colourAt, converged, drawn, elsewhere, goOffline, goOnline, hash, json, launch, open, person, ready,
+  screenshot, select, status, synced,
+} from "./harness.mjs";
+
+let server;
+let browser;
+
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Runs a test in browsers of its own, which are closed afterwards. */
+function story(title, names, run) {
+  test(title, async () => {
+    const contexts = [];
+    for (const name of names) contexts.push(await person(browser, server, name));
+    try {
+      await run(...contexts);
+    } finally {
+      for (const context of contexts) await context.close();
+    }
+  });
+}
+
+const nameField = (page) => page.getByLabel("Name", { exact: true });
+
+async function rename(page, from, to) {
+  await select(page, from);
+  await nameField(page).fill(to);
+  await page.keyboard.press("Enter");
+}
+
+async function tag(page, place, text) {
+  await select(page, place);
+  await page.getByLabel("Add a tag").fill(text);
+  await page.keyboard.press("Enter");
+}
+
+async function vote(page, place, times) {
+  await select(page, place);
+  for (let i = 0; i < times; i++) await page.getByRole("button", { name: "Vote for it" }).click();
+}
+
+async function remove(page, place) {
+  await select(page, place);
+  await page.getByRole("button", { name: "Delete this place" }).click();
+}
+
+story("the base map is drawn with nothing but this server", ["Anna"], async (anna) => {
+  const page = await open(anna, server, "base");
+  await page.evaluate(() => window.watersmeet.map.jumpTo({ center: [10, 48], zoom: 4 }));
+  await drawn(page);
+  const image = await screenshot(page, "base-map");
+  const near = (colour, [r, g, b]) => Math.hypot(colour[0] - r, colour[1] - g, colour[2] - b) < 14;
+  const land = [[2.1, 47.1], [26.6, 49.9], [18.9, 50.4]];
+  const water = [[6.5, 41.2], [3.2, 55.9], [-5.5, 46.2]];
+  for (const at of land) assert(near(await colourAt(page, image, at), [0xf4, 0xef, 0xe2]), `no land at ${at}: ${await colourAt(page, image, at)}`);
+  for (const at of water) assert(near(await colourAt(page, image, at), [0xb9, 0xd6, 0xd9]), `no water at ${at}: ${await colourAt(page, image, at)}`);
+  const labels = await page.evaluate(() =>
+    window.watersmeet.map.queryRenderedFeatures({ layers: ["countries", "cities"] }).map((feature) => feature.properties.name),
+  );
+  for (const name of ["Germany", "Paris"]) assert(labels.includes(name), `${name} is not among ${labels}`);
+  // Beyond the zooms that are made beforehand, the server makes tiles as they are asked for.
+  await page.evaluate(() => window.watersmeet.map.jumpTo({ center: [4.4, 52.05], zoom: 9 }));
+  await drawn(page);
+  const close = await screenshot(page, "base-map-close");
+  assert(near(await colourAt(page, close, [4.75, 52.1]), [0xf4, 0xef, 0xe2]), "no land when looked at closely");
+  assert(near(await colourAt(page, close, [3.85, 52.3]), [0xb9, 0xd6, 0xd9]), "no water when looked at closely");
+});
+
+story("two people edit one place apart, and meet", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "meet"), await open(inBens, server, "meet")];
+  const id = await addPlace(anna, "Old mill");
+  await tag(anna, "Old mill", "ruin");
+  await addPlace(anna, "Bridge");
+  await converged(anna, ben);
+  await goOffline(anna);
+  await goOffline(ben);
+
+  // Move against rename.
+  await select(anna, "Old mill");
+  const pin = anna.locator(`[data-place="${id}"].pin`);
+  const box = await pin.boundingBox();
+  await anna.mouse.move(box.x + 22, box.y + 24);
+  await anna.mouse.down();
+  await anna.mouse.move(box.x + 100, box.y - 60, { steps: 6 });
+  await anna.mouse.up();
+  await rename(ben, "Old mill", "Water mill");
+  // Vote against vote, tag against untag.
+  await vote(anna, "Old mill", 2);
+  await vote(ben, "Water mill", 3);
+  await ben.getByRole("button", { name: "Remove tag ruin" }).click();
+  await tag(anna, "Old mill", "ruin");
+  await tag(anna, "Old mill", "museum");
+  await tag(ben, "Water mill", "café");
+  // Edit against delete.
+  await vote(anna, "Bridge", 1);
+  await remove(ben, "Bridge");
+
+  assert.match(await anna.locator("#status").textContent(), /^Offline: changes to 2 places saved on this device, not yet on the server$/);
+  await screenshot(anna, "offline");
+  assert.notEqual(await hash(anna), await hash(ben));
+  await goOnline(ben);
+  await goOnline(anna);
+  await converged(anna, ben);
+  assert.deepEqual(await json(anna), await json(ben));
+
+  const [annas, bens] = [await card(anna, "Water mill"), await card(ben, "Water mill")];
+  assert.deepEqual(annas, bens);
+  assert.equal(annas.votes, "5 votes");
+  assert.deepEqual(annas.tags, ["café", "museum", "ruin"]);
+  const moved = (await json(anna)).places[id].at;
+  assert.notDeepEqual(moved, [10, 48]);
+  assert.deepEqual(annas.notices, []);
+  // The edit brought the bridge back whole, and both are told.
+  const [annasBridge, bensBridge] = [await card(anna, "Bridge"), await card(ben, "Bridge")];
+  assert.deepEqual(annasBridge, bensBridge);
+  assert.equal(annasBridge.votes, "1 vote");
+  assert.match(annasBridge.notices.join(), /Ben deleted this while Anna edited it, so it was kept/);
+  await anna.getByRole("button", { name: "Keep it" }).click();
+  await anna.locator(".card .notice").waitFor({ state: "detached" });
+  await converged(anna, ben);
+});
+
+story("of two names given at once neither is lost", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "names"), await open(inBens, server, "names")];
+  await addPlace(anna, "Spring");
+  await converged(anna, ben);
+  await goOffline(anna);
+  await goOffline(ben);
+  await rename(anna, "Spring", "Holy well");
+  await rename(ben, "Spring", "Source");
+  await goOnline(anna);
+  await goOnline(ben);
+  await converged(anna, ben);
+  const name = await nameField(anna).inputValue();
+  const other = name === "Source" ? "Holy well" : "Source";
+  await anna.locator(".notice", { hasText: `Also called ${other}` }).waitFor();
+  await ben.locator(".notice", { hasText: `Also called ${other}` }).waitFor();
+  await screenshot(anna, "two-names");
+  await anna.getByRole("button", { name: `Use “${other}”` }).click();
+  await converged(anna, ben);
+  await ben.locator(".notice").waitFor({ state: "detached" });
+  await ben.waitForFunction((wanted) => document.querySelector("input.name").value === wanted, other);
+});
+
+story("who deletes can undo, and what is in the bin comes back whole", ["Anna"], async (inAnnas) => {
+  const anna = await open(inAnnas, server, "bin");
+  await addPlace(anna, "Ford");
+  await tag(anna, "Ford", "shallow");
+  await vote(anna, "Ford", 2);
+  await remove(anna, "Ford");
+  await anna.getByRole("button", { name: "Undo" }).click();
+  assert.deepEqual((await card(anna, "Ford")).tags, ["shallow"]);
+  await remove(anna, "Ford");
+  await anna.getByText("Bin (1)").click();
+  await anna.getByRole("button", { name: "Restore Ford" }).click();
+  const restored = await card(anna, "Ford");
+  assert.deepEqual([restored.votes, restored.tags], ["2 votes", ["shallow"]]);
+});
+
+story("a reload while offline loses nothing, not even without any network", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const anna = await open(inAnnas, server, "reload");
+  await addPlace(anna, "Weir");
+  await synced(anna);
+  await goOffline(anna);
+  await rename(anna, "Weir", "Long weir");
+  await addPlace(anna, "Ferry");
+  await anna.evaluate(() => window.watersmeet.doc.saved());
+  const [before, kept] = [await hash(anna), await json(anna)];
+  await anna.reload();
+  await ready(anna);
+  assert.equal(await hash(anna), before);
+  assert.deepEqual(await json(anna), kept);
+  assert.match(await anna.locator("#status").textContent(), /^Offline: changes to 2 places saved on this device, not yet on the server$/);
+  await anna.locator(".item", { hasText: "Long weir" }).locator(".unsent").waitFor();
+
+  // Now the page itself has to come from this device.
+  await anna.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  await anna.waitForFunction(async () => {
+    const kept = await caches.match(performance.getEntriesByType("resource").find((entry) => entry.name.endsWith(".wasm")).name);
+    return kept !== undefined;
+  });
+  await inAnnas.setOffline(true);
+  await anna.reload();
+  await ready(anna);
+  assert.equal(await hash(anna), before);
+  await addPlace(anna, "Lock");
+  await inAnnas.setOffline(false);
+  await goOnline(anna);
+  const ben = await open(inBens, server, "reload");
+  await converged(anna, ben);
+  for (const name of ["Long weir", "Ferry", "Lock"]) await ben.locator(".item", { hasText: name }).waitFor();
+});
+
+story("the server is killed in between, and keeps what it acknowledged", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "kill"), await open(inBens, server, "kill")];
+  await addPlace(anna, "Dam");
+  await converged(anna, ben);
+  await vote(anna, "Dam", 3);
+  await synced(anna);
+  await server.kill();
+  await anna.locator("#status", { hasText: "Connecting: everything here is also on the server" }).waitFor();
+  await vote(ben, "Dam", 2);
+  await rename(anna, "Dam", "High dam");
+  await anna.locator("#status", { hasText: "not yet on the server" }).waitFor();
+  assert.equal((await status(anna)).onServer, false);
+  assert.equal((await status(anna)).onDevice, true);
+  await server.start();
+  await converged(anna, ben);
+  const dam = await card(ben, "High dam");
+  assert.equal(dam.votes, "5 votes");
+
+  // Without anybody to tell it again: what it acknowledged is there.
+  const after = await hash(anna);
+  await anna.close();
+  await ben.close();
+  await server.kill();
+  await server.start();
+  const fresh = await person(browser, server, "Cora");
+  const cora = await open(fresh, server, "kill");
+  await synced(cora);
+  assert.equal(await hash(cora), after);
+  await fresh.close();
+});
+
+story("a frozen network is noticed, and nothing is claimed that is not so", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "frozen"), await open(inBens, server, "frozen")];
+  await addPlace(anna, "Lake");
+  await converged(anna, ben);
+  await inAnnas.setOffline(true);
+  await vote(anna, "Lake", 1);
+  await anna.evaluate(() => window.watersmeet.doc.saved());
+  assert.deepEqual([(await status(anna)).onDevice, (await status(anna)).onServer], [true, false]);
+  await anna.waitForFunction(() => window.watersmeet.client.connection === "connecting");
+  await anna.locator("#status", { hasText: "Connecting: changes to 1 place saved on this device, not yet on the server" }).waitFor();
+  await vote(ben, "Lake", 1);
+  await inAnnas.setOffline(false);
+  await converged(anna, ben);
+  assert.equal((await card(anna, "Lake")).votes, "2 votes");
+});
+
+story("each edit's way is shown: on this device, then on the server", ["Anna"], async (inAnnas) => {
+  const anna = await open(inAnnas, server, "states");
+  await synced(anna);
+  const states = await anna.evaluate(async () => {
+    const { doc, client } = window.watersmeet;
+    const seen = [];
+    const stop = doc.onStatus(({ onDevice, onServer }) => seen.push([onDevice, onServer].join()));
+    client.disconnect();
+    doc.edit((tx) => tx.set(["note"], "x"));
+    seen.push("edited");
+    await doc.saved();
+    seen.push("saved");
+    client.connect();
+    await doc.synced();
+    stop();
+    return seen.filter((state, index) => state !== seen[index - 1]);
+  });
+  assert.deepEqual(states, ["true,true", "false,false", "edited", "true,false", "saved", "true,true"]);
+  await addPlace(anna, "Mole");
+  await goOffline(anna);
+  await vote(anna, "Mole", 1);
+  await anna.getByText("Not yet on the server", { exact: true }).first().waitFor();
+  await goOnline(anna);
+  await synced(anna);
+  await anna.locator(".mark-unsent").waitFor({ state: "hidden" });
+});
+
+story("two tabs share what is on the device, and never a replica", ["Anna"], async (inAnnas) => {
+  const first = await open(inAnnas, server, "tabs");
+  await addPlace(first, "Pond");
+  await synced(first);
+  const second = await open(inAnnas, server, "tabs");
+  await converged(first, second);
+  const replica = (page) => page.evaluate(() => window.watersmeet.client.replica);
+  assert.notEqual(await replica(first), await replica(second));
+  await goOffline(first);
+  await goOffline(second);
+  await Promise.all([vote(first, "Pond", 3), vote(second, "Pond", 4)]);
+  // Without a server between them.
+  for (const page of [first, second]) await page.locator(".card output", { hasText: "7 votes" }).waitFor();
+  assert.equal(await hash(first), await hash(second));
+
+  // A third tab takes up an id that was let go, and all that was done under it.
+  const used = [await replica(first), await replica(second)];
+  await second.close();
+  const third = await open(inAnnas, server, "tabs");
+  assert(used.includes(await replica(third)));
+  assert.notEqual(await replica(third), await replica(first));
+  assert.equal(await hash(third), await hash(first));
+  await vote(third, "Pond", 1);
+  await first.locator(".card output", { hasText: "8 votes" }).waitFor();
+  await goOnline(first);
+  await goOnline(third);
+  await converged(first, third);
+});
+
+story("many edits are kept as one state, and none is lost", ["Anna"], async (inAnnas) => {
+  const anna = await open(inAnnas, server, "many");
+  await goOffline(anna);
+  await anna.evaluate(async () => {
+    const { doc } = window.watersmeet;
+    for (let i = 0; i < 300; i++) {
+      doc.edit((tx) => tx.set(["n", String(i % 10)], i).increment(["sum"]));
+      if (i % 3 === 0) await doc.saved();
+    }
+    await doc.saved();
+  });
+  const rows = () => anna.evaluate(() => new Promise((resolve) => {
+    const request = indexedDB.open("watersmeet-demo");
+    request.onsuccess = () => {
+      const count = request.result.transaction("deltas").objectStore("deltas").index("name").count("many");
+      count.onsuccess = () => (request.result.close(), resolve(count.result));
+    };
+  }));
+  const [before, deltas] = [await hash(anna), await rows()];
+  assert(deltas > 64, `${deltas} deltas`);
+  await anna.reload();
+  await ready(anna);
+  assert.equal(await hash(anna), before);
+  assert.equal(await rows(), 1);
+  await anna.reload();
+  await ready(anna);
+  assert.equal(await hash(anna), before);
+  await goOnline(anna);
+  await synced(anna);
+});
+
+story("a device without room says so, and the edits reach the server all the same", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const anna = await open(inAnnas, server, "full");
+  await synced(anna);
+  await anna.evaluate(() => {
+    const add = IDBObjectStore.prototype.add;
+    window.makeRoom = () => { IDBObjectStore.prototype.add = add; };
+    IDBObjectStore.prototype.add = () => { throw new DOMException("There is no room left", "QuotaExceededError"); };
+  });
+  await addPlace(anna, "Reed");
+  await anna.locator("#status", { hasText: "Edits cannot be stored on this device: There is no room left" }).waitFor();
+  const claimed = await status(anna);
+  assert.equal(claimed.onDevice, false);
+  assert(claimed.notOnDevice > 0);
+  await assert.rejects(anna.evaluate(() => window.watersmeet.doc.saved()), /no room left/);
+  const ben = await open(inBens, server, "full");
+  await ben.locator(".item", { hasText: "Reed" }).waitFor();
+  await anna.evaluate(() => window.makeRoom());
+  await anna.locator("#status", { hasText: "All changes saved on the server" }).waitFor();
+  assert.equal((await status(anna)).onDevice, true);
+  const before = await hash(anna);
+  await goOffline(anna);
+  await anna.reload();
+  await ready(anna);
+  assert.equal(await hash(anna), before);
+});
+
+story("people see each other's cursors and names", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "people"), await open(inBens, server, "people")];
+  await anna.mouse.move(700, 300);
+  await anna.mouse.move(720, 320);
+  await ben.locator(".cursor", { hasText: "Anna" }).waitFor();
+  await ben.locator("#people .count", { hasText: "2" }).waitFor();
+  await anna.locator("#people").click();
+  await anna.getByLabel("Your name", { exact: true }).last().fill("Annabel");
+  await anna.getByRole("button", { name: "That’s me" }).click();
+  await ben.locator(".cursor", { hasText: "Annabel" }).waitFor();
+  await anna.close();
+  await ben.locator(".cursor").waitFor({ state: "detached" });
+  await ben.locator("#people .count", { hasText: "1" }).waitFor();
+});
+
+story("everything can be done with the keyboard", ["Anna"], async (inAnnas) => {
+  const anna = await open(inAnnas, server, "keys");
+  const keys = async (...pressed) => { for (const key of pressed) await anna.keyboard.press(key); };
+  await keys("n");
+  await anna.getByText("Tap the map, or press Enter").waitFor();
+  await keys("Escape", "n", "Enter");
+  await anna.keyboard.type("Landing");
+  await keys("Enter", "Escape");
+  assert.equal(await anna.evaluate(() => document.activeElement.textContent), "Landing");
+  await keys("/");
+  await anna.keyboard.type("land");
+  await keys("Tab", "Enter");
+  await nameField(anna).waitFor();
+  const id = (await anna.evaluate(() => window.watersmeet.doc.keys(["places"])))[0];
+  const at = () => anna.evaluate((place) => window.watersmeet.doc.get(["places", place, "at"]), id);
+  const before = await at();
+  await anna.locator(`.pin[data-place="${id}"]`).focus();
+  await keys("ArrowRight", "ArrowRight", "Shift+ArrowUp");
+  const after = await at();
+  assert(after[0] > before[0] && after[1] > before[1], `${before} to ${after}`);
+  const unreachable = await anna.evaluate(() =>
+    [...document.querySelectorAll("button, input, summary")]
+      .filter((element) => element.checkVisibility() && (element.tabIndex < 0 || !(element.ariaLabel || element.textContent.trim() || element.labels?.length)))
+      .map((element) => element.outerHTML),
+  );
+  assert.deepEqual(unreachable, []);
+});
+
+test("it fits a phone", async () => {
+  const context = await person(browser, server, "Anna", { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
+  const page = await open(context, server, "phone");
+  for (const name of ["Old mill", "A place with quite a long name that does not fit on one line", "Ford"]) {
+    await page.getByRole("button", { name: "Add a place" }).tap();
+    await page.touchscreen.tap(120 + name.length * 3, 180 + name.length * 2);
+    await nameField(page).fill(name);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "All places" }).tap();
+  }
+  await synced(page);
+  await drawn(page);
+  await screenshot(page, "phone-list");
+  const wide = () => page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
+  const fits = ([width, screen]) => assert(width <= screen, `${width} is wider than ${screen}`);
+  fits(await wide());
+  await select(page, "Old mill");
+  await drawn(page);
+  await screenshot(page, "phone-card");
+  fits(await wide());
+  const small = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input:not([type=checkbox]), .switch")]
+      .filter((element) => element.checkVisibility() && !element.closest(".tag"))
+      .map((element) => ({ is: element.className || element.id || element.textContent, box: element.getBoundingClientRect() }))
+      .filter(({ is, box }) => is !== "handle" && (box.height < 44 || box.width < 44))
+      .map(({ is, box }) => `${is}: ${box.width} x ${box.height}`),
+  );
+  assert.deepEqual(small, []);
+  await context.close();
+});
+
+test("no page asked for anything elsewhere", () => {
+  assert.deepEqual(elsewhere, []);
+});
