@@ -3,6 +3,7 @@
 //! Everything they need beyond rustup, Node and a C compiler they install themselves, or say in one line how to.
 
 mod basemap;
+mod bench;
 mod chromium;
 mod demo;
 mod run;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
   demo [--port PORT] [--data DIR]  build everything, serve it, and print the address (8080, target/demo)
   test                             every test there is; ends with `N passed, M failed`
   wasm                             the WASM module, the npm package and the web app
+  bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
   traps                            build each known trap into a copy of the core, and see that a test fails";
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Some((command, options)) if command == "demo" => demo::run(root, options),
         Some((command, [])) if command == "test" => return test::run(root),
         Some((command, [])) if command == "wasm" => wasm::package(root).and_then(|()| wasm::web(root)),
+        Some((command, options)) if command == "bench" => bench::run(root, options),
         Some((command, [])) if command == "traps" => traps::run(root),
         _ => Err(Error::Missing(USAGE.to_owned())),
     };

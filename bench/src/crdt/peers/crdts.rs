@@ -1,0 +1,312 @@
+//! crdts (rust-crdt): plain state types with clocks; no document, no history, no wire
+//! format, no "what do you lack" query.
+//!
+//! Counter = `GCounter`. Set = `Orswot`. Registers = `Map<_, MVReg>` (`LWWReg` cannot be a
+//! `Map` value in 7.3: it has no `ResetRemove`). Feature = a struct of `MVReg`, `MVReg`,
+//! `Orswot`, `PNCounter` that implements the traits `Map` asks of its values.
+//!
+//! Two ways to replicate, both supported by the library:
+//! * `OPS = false`, state-based: `diff` is the whole state (bincode), `merge` is `CvRDT::merge`.
+//! * `OPS = true`, op-based: the harness keeps a per-actor log of the ops (the library leaves
+//!   that to the application), `version` is the log length per actor, `diff` the ops beyond
+//!   it, `merge` is `CmRDT::apply`.
+
+use crate::crdt::peer::{Digest, Form, Op, Part, Peer};
+use ::crdts::ctx::AddCtx;
+use ::crdts::{CmRDT, CvRDT, GCounter, MVReg, Map, Orswot, PNCounter, ResetRemove, VClock};
+use ::crdts::{mvreg, orswot, pncounter};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+type Actor = u64;
+type RegMap = Map<String, MVReg<String, Actor>, Actor>;
+type FeatureMap = Map<String, Feature, Actor>;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Feature {
+    name: MVReg<String, Actor>,
+    geometry: MVReg<Vec<u8>, Actor>,
+    tags: Orswot<String, Actor>,
+    votes: PNCounter<Actor>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum FeatureOp {
+    Name(mvreg::Op<String, Actor>),
+    Geometry(mvreg::Op<Vec<u8>, Actor>),
+    Tags(orswot::Op<String, Actor>),
+    Votes(pncounter::Op<Actor>),
+    /// All fields under one dot of the surrounding map.
+    Init(Box<(mvreg::Op<String, Actor>, mvreg::Op<Vec<u8>, Actor>, TagsOp, pncounter::Op<Actor>)>),
+}
+type TagsOp = orswot::Op<String, Actor>;
+
+impl CmRDT for Feature {
+    type Op = FeatureOp;
+    type Validation = std::convert::Infallible;
+    fn validate_op(&self, _: &FeatureOp) -> Result<(), Self::Validation> {
+        Ok(())
+    }
+    fn apply(&mut self, op: FeatureOp) {
+        match op {
+            FeatureOp::Name(o) => self.name.apply(o),
+            FeatureOp::Geometry(o) => self.geometry.apply(o),
+            FeatureOp::Tags(o) => self.tags.apply(o),
+            FeatureOp::Votes(o) => self.votes.apply(o),
+            FeatureOp::Init(b) => {
+                self.name.apply(b.0);
+                self.geometry.apply(b.1);
+                self.tags.apply(b.2);
+                self.votes.apply(b.3);
+            }
+        }
+    }
+}
+
+impl CvRDT for Feature {
+    type Validation = std::convert::Infallible;
+    fn validate_merge(&self, _: &Self) -> Result<(), Self::Validation> {
+        Ok(())
+    }
+    fn merge(&mut self, other: Self) {
+        self.name.merge(other.name);
+        self.geometry.merge(other.geometry);
+        self.tags.merge(other.tags);
+        self.votes.merge(other.votes);
+    }
+}
+
+impl ResetRemove<Actor> for Feature {
+    fn reset_remove(&mut self, clock: &VClock<Actor>) {
+        self.name.reset_remove(clock);
+        self.geometry.reset_remove(clock);
+        self.tags.reset_remove(clock);
+        self.votes.reset_remove(clock);
+    }
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct State {
+    counter: GCounter<Actor>,
+    set: Orswot<String, Actor>,
+    map: RegMap,
+    features: FeatureMap,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+enum AnyOp {
+    Counter(::crdts::Dot<Actor>),
+    Set(orswot::Op<String, Actor>),
+    Map(::crdts::map::Op<String, MVReg<String, Actor>, Actor>),
+    Feature(::crdts::map::Op<String, Feature, Actor>),
+}
+
+type Log = BTreeMap<Actor, Vec<AnyOp>>;
+
+pub struct Crdts<const OPS: bool> {
+    actor: Actor,
+    state: State,
+    log: Log,
+}
+
+impl State {
+    fn make(&self, actor: Actor, op: &Op<'_>) -> AnyOp {
+        match *op {
+            Op::Inc(n) => AnyOp::Counter(self.counter.inc_many(actor, n as u64)),
+            Op::Add(k) => {
+                let ctx = self.set.read_ctx().derive_add_ctx(actor);
+                AnyOp::Set(self.set.add(k.to_owned(), ctx))
+            }
+            Op::Remove(k) => {
+                let k = k.to_owned();
+                let ctx = self.set.contains(&k).derive_rm_ctx();
+                AnyOp::Set(self.set.rm(k, ctx))
+            }
+            Op::Put(k, v) => {
+                let ctx = self.map.read_ctx().derive_add_ctx(actor);
+                AnyOp::Map(self.map.update(k, ctx, |r, c| r.write(v.to_owned(), c)))
+            }
+            Op::Delete(k) => {
+                let k = k.to_owned();
+                let ctx = self.map.get(&k).derive_rm_ctx();
+                AnyOp::Map(self.map.rm(k, ctx))
+            }
+            Op::Feature(f) => {
+                let ctx = self.features.read_ctx().derive_add_ctx(actor);
+                AnyOp::Feature(self.features.update(f.id.as_str(), ctx, |v, c| {
+                    let again = || AddCtx { clock: c.clock.clone(), dot: c.dot };
+                    FeatureOp::Init(Box::new((
+                        v.name.write(f.name.clone(), again()),
+                        v.geometry.write(f.geometry.clone(), again()),
+                        v.tags.add_all(f.tags.iter().cloned(), again()),
+                        v.votes.inc_many(actor, f.votes as u64),
+                    )))
+                }))
+            }
+            Op::Geometry(id, g) => {
+                let ctx = self.features.read_ctx().derive_add_ctx(actor);
+                AnyOp::Feature(
+                    self.features
+                        .update(id, ctx, |v, c| FeatureOp::Geometry(v.geometry.write(g.to_vec(), c))),
+                )
+            }
+        }
+    }
+
+    fn apply(&mut self, op: AnyOp) {
+        match op {
+            AnyOp::Counter(o) => self.counter.apply(o),
+            AnyOp::Set(o) => self.set.apply(o),
+            AnyOp::Map(o) => self.map.apply(o),
+            AnyOp::Feature(o) => self.features.apply(o),
+        }
+    }
+}
+
+impl<const OPS: bool> Crdts<OPS> {
+    fn lens(&self) -> BTreeMap<Actor, u64> {
+        self.log.iter().map(|(a, v)| (*a, v.len() as u64)).collect()
+    }
+}
+
+impl<const OPS: bool> Peer for Crdts<OPS> {
+    fn new(actor: u64) -> Self {
+        Crdts { actor, state: State::default(), log: Log::new() }
+    }
+
+    fn commit(&mut self, ops: &[Op<'_>]) {
+        for op in ops {
+            let op = self.state.make(self.actor, op);
+            if OPS {
+                self.log.entry(self.actor).or_default().push(op.clone());
+            }
+            self.state.apply(op);
+        }
+    }
+
+    fn commit_and_emit(&mut self, ops: &[Op<'_>]) -> Option<Vec<u8>> {
+        if !OPS {
+            return None;
+        }
+        let from = self.lens().get(&self.actor).copied().unwrap_or(0);
+        self.commit(ops);
+        let new = &self.log[&self.actor][from as usize..];
+        Some(bincode::serialize(&vec![(self.actor, from, new)]).unwrap())
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        if OPS {
+            bincode::serialize(&(&self.state, &self.log)).unwrap()
+        } else {
+            bincode::serialize(&self.state).unwrap()
+        }
+    }
+
+    fn load(actor: u64, bytes: &[u8]) -> Self {
+        if OPS {
+            let (state, log) = bincode::deserialize(bytes).unwrap();
+            Crdts { actor, state, log }
+        } else {
+            Crdts { actor, state: bincode::deserialize(bytes).unwrap(), log: Log::new() }
+        }
+    }
+
+    fn form(&mut self, index: usize) -> Option<Form> {
+        match index {
+            0 => Some(Form {
+                name: "state only, postcard",
+                bytes: postcard::to_allocvec(&self.state).unwrap(),
+                syncs: !OPS,
+            }),
+            _ => None,
+        }
+    }
+
+    fn load_form(actor: u64, _index: usize, bytes: &[u8]) -> Self {
+        Crdts { actor, state: postcard::from_bytes(bytes).unwrap(), log: Log::new() }
+    }
+
+    fn version(&mut self) -> Vec<u8> {
+        if OPS {
+            bincode::serialize(&self.lens()).unwrap()
+        } else {
+            // The clock exists but nothing can be asked with it; shown for its size.
+            bincode::serialize(&self.state.set.clock()).unwrap()
+        }
+    }
+
+    fn diff(&mut self, version: &[u8]) -> Vec<u8> {
+        if !OPS {
+            return bincode::serialize(&self.state).unwrap();
+        }
+        let have: BTreeMap<Actor, u64> =
+            if version.is_empty() { BTreeMap::new() } else { bincode::deserialize(version).unwrap() };
+        let missing: Vec<(Actor, u64, &[AnyOp])> = self
+            .log
+            .iter()
+            .filter_map(|(a, ops)| {
+                let from = have.get(a).copied().unwrap_or(0);
+                (from < ops.len() as u64).then(|| (*a, from, &ops[from as usize..]))
+            })
+            .collect();
+        bincode::serialize(&missing).unwrap()
+    }
+
+    fn merge(&mut self, update: &[u8]) {
+        if OPS {
+            let missing: Vec<(Actor, u64, Vec<AnyOp>)> = bincode::deserialize(update).unwrap();
+            for (actor, from, ops) in missing {
+                let known = self.log.entry(actor).or_default();
+                assert!(from as usize <= known.len());
+                for op in ops.into_iter().skip(known.len() - from as usize) {
+                    known.push(op.clone());
+                    self.state.apply(op);
+                }
+            }
+        } else {
+            let s: State = bincode::deserialize(update).unwrap();
+            self.state.counter.merge(s.counter);
+            self.state.set.merge(s.set);
+            self.state.map.merge(s.map);
+            self.state.features.merge(s.features);
+        }
+    }
+
+    fn read_all(&self, part: Part) -> Digest {
+        let mut d = Digest::default();
+        match part {
+            Part::Counter => d.n = u64::try_from(self.state.counter.read()).unwrap(),
+            Part::Set => {
+                for i in self.state.set.iter() {
+                    d.entry(&[i.val.as_bytes()]);
+                }
+            }
+            Part::Map => {
+                for i in self.state.map.iter() {
+                    let (k, r) = i.val;
+                    let mut v = r.read().val;
+                    v.sort();
+                    d.entry(&[k.as_bytes(), v.join("\0").as_bytes()]);
+                }
+            }
+            Part::Features => {
+                for i in self.state.features.iter() {
+                    let (k, f) = i.val;
+                    let mut t = Digest::default();
+                    for tag in f.tags.iter() {
+                        t.entry(&[tag.val.as_bytes()]);
+                    }
+                    let votes = u64::try_from(f.votes.read()).unwrap().to_le_bytes();
+                    d.entry(&[
+                        k.as_bytes(),
+                        f.name.read().val[0].as_bytes(),
+                        &f.geometry.read().val[0],
+                        &t.hash.to_le_bytes(),
+                        &votes,
+                    ]);
+                }
+            }
+        }
+        d
+    }
+}
