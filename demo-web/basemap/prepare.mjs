@@ -16,8 +16,14 @@ const require = createRequire(import.meta.url);
 const landAtlas = require("world-atlas/land-10m.json");
 const atlas = require("world-atlas/countries-10m.json");
 
+/** A millionth of a degree is a decimetre; the atlas is not that exact. */
+const round = (coordinates) =>
+  typeof coordinates === "number" ? +coordinates.toFixed(6) : coordinates.map(round);
+
 function write(layer, features) {
-  const lines = features.map((f) => JSON.stringify(f));
+  const lines = features.map(({ type, properties, geometry }) =>
+    JSON.stringify({ type, properties, geometry: { ...geometry, coordinates: round(geometry.coordinates) } }),
+  );
   writeFileSync(join(out, `${layer}.geojsonl`), lines.join("\n") + "\n");
   console.log(`${layer}: ${features.length} features`);
 }
@@ -42,7 +48,7 @@ function pointInside([outer, ...holes]) {
   for (let i = 0; i + 1 < crossings.length; i += 2) {
     if (crossings[i + 1] - crossings[i] > widest[1] - widest[0]) widest = [crossings[i], crossings[i + 1]];
   }
-  return [+((widest[0] + widest[1]) / 2).toFixed(5), +height.toFixed(5)];
+  return [(widest[0] + widest[1]) / 2, height];
 }
 
 // Each piece of land by itself, so that a small island is a small feature.
