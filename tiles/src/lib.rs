@@ -1,1 +1,64 @@
-//! Tiles.
+//! Vector tiles: cut from GeoJSON, archived as `PMTiles`, rendered on demand, served for ever.
+//!
+//! ```text
+//! source -> project -> rank -> cut ------> simplify -> clip -> clean -> encode -> compress -> archive
+//! degrees   world      once    down the   \__________________________________/       \
+//!           units      and     quadtree             render: one tile                  -> HTTP answer
+//!                      for     |                        |
+//!                      all     +-> cells -> cut ... ->--+   the same pipeline, continued on demand
+//! ```
+//!
+//! One pipeline, two callers. [`build()`] walks the pyramid down to the last pre-rendered zoom and writes an archive; what
+//! hangs below, the *cells*, is kept beside it. [`TileSet`] answers from the archive, and renders every deeper tile
+//! from the one cell that covers it. Both call [`render::render`], and a tile comes out the same, byte for byte,
+//! whichever of its ancestors' cells it is rendered from: ranking is done once on whole features, a cut only ever
+//! leaves out what a tile cannot see, and rounding and clipping look at a single segment.
+//!
+//! Each stage is a plain function in a file of its own and knows none of its neighbours. Only the ends are traits:
+//! [`Source`] (features in), [`Tiles`] (bytes out) and [`ByteReader`] (where archives lie).
+//!
+//! World coordinates are integers, a degree is computed with once, and nothing depends on the order of a hash table:
+//! a set's version, the hash of its content and options, is the same on all machines.
+//!
+//! Not here: documents, merging, peers. This crate serves maps to whoever has features.
+
+pub mod archive;
+mod build;
+pub mod cells;
+pub mod clean;
+pub mod clip;
+pub mod compress;
+mod coord;
+pub mod cut;
+mod describe;
+pub mod dynamic;
+pub mod encode;
+pub mod feature;
+mod http;
+mod metadata;
+mod options;
+pub mod project;
+pub mod rank;
+mod reader;
+pub mod render;
+mod report;
+mod set;
+mod sets;
+pub mod simplify;
+pub mod source;
+mod varint;
+
+pub use build::{BuildError, Layer, build, build_from, cells_path};
+pub use coord::{Bounds, CoordError, Grid, Point, TileCoord, WORLD, WORLD_BITS};
+pub use describe::{Description, LayerDescription, ZoomDescription, show};
+pub use feature::Value;
+pub use http::{ServeOptions, router};
+pub use options::{
+    ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, MAX_ZOOM_DEFAULT, OptionsError, RenderOptions,
+};
+pub use reader::{ByteReader, FileReader};
+pub use report::{BuildReport, EXAMPLES_MAX, LayerReport, Progress, Skipped, Stage, ZoomReport};
+pub use set::{OpenError, Tile, TileError, TileSet, Tiles};
+pub use sets::{NAME_BYTES_MAX, OLD_VERSIONS_KEPT, Sets, SetsError};
+pub use source::Source;
+pub use varint::Malformed;

@@ -1,0 +1,176 @@
+//! Writing an archive: tiles in, one file out, whole or not at all.
+//!
+//! One idea: a file gets its final name when all of it is on disk, and never before. Not here: tiles out of order; the
+//! caller sorts them, so that the archive is clustered. The bytes are gathered in memory until then.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::directory::{self, Entry};
+use super::header::{HEADER_BYTES, Header, Range, TileKind};
+use crate::compress::{CompressError, Encoding, pack};
+
+/// Readers fetch this many bytes first and expect header and root directory in them (specification, section 2).
+const ROOT_END_MAX: usize = 16_384;
+
+/// How many entries a leaf directory has at first; doubled until the root is short enough.
+const LEAF_ENTRIES: usize = 4_096;
+
+/// Gathers tiles for an archive.
+#[derive(Debug, Default)]
+pub struct ArchiveWriter {
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    /// Where bytes with this hash already are.
+    places: HashMap<u128, (u64, u32)>,
+    addressed: u64,
+}
+
+/// What the writer cannot know from the tiles.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct About {
+    pub(crate) kind: TileKind,
+    pub(crate) tile_encoding: Encoding,
+    pub(crate) min_zoom: u8,
+    pub(crate) max_zoom: u8,
+    pub(crate) bounds: [f64; 4],
+    pub(crate) center: [f64; 2],
+    pub(crate) center_zoom: u8,
+    pub(crate) metadata: serde_json::Value,
+}
+
+impl ArchiveWriter {
+    /// Adds a tile's packed bytes. Numbers have to grow from call to call.
+    pub fn add(&mut self, number: u64, packed: &[u8]) {
+        debug_assert!(self.entries.last().is_none_or(|last| last.number < number), "tiles come in order");
+        self.addressed += 1;
+        // Packed tiles are far below 4 GiB: what they unpack to is bounded.
+        let length = u32::try_from(packed.len()).unwrap_or(u32::MAX);
+        let end = self.bytes.len() as u64;
+        let (offset, length) = *self.places.entry(xxh3_128(packed)).or_insert((end, length));
+        if offset == end {
+            self.bytes.extend_from_slice(packed);
+        }
+        if let Some(last) = self.entries.last_mut()
+            && (last.offset, last.length) == (offset, length)
+            && last.number + u64::from(last.run_length) == number
+        {
+            last.run_length += 1;
+            return;
+        }
+        self.entries.push(Entry { number, offset, length, run_length: 1 });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The archive's bytes up to the tiles; the tiles follow right behind.
+    fn front(&self, about: &About) -> Result<Vec<u8>, CompressError> {
+        let metadata = pack(about.metadata.to_string().as_bytes(), Encoding::Gzip)?;
+        let (root, leaves) = self.directories()?;
+        let mut offset = HEADER_BYTES as u64;
+        let mut next = |bytes: &[u8]| {
+            let range = Range { offset, length: bytes.len() as u64 };
+            offset += range.length;
+            range
+        };
+        let header = Header {
+            root: next(&root),
+            metadata: next(&metadata),
+            leaves: next(&leaves),
+            tiles: next(&self.bytes),
+            addressed_tiles: self.addressed,
+            entries: self.entries.len() as u64,
+            distinct_tiles: self.places.len() as u64,
+            clustered: true,
+            internal_encoding: Some(Encoding::Gzip),
+            tile_encoding: Some(about.tile_encoding),
+            kind: about.kind,
+            min_zoom: about.min_zoom,
+            max_zoom: about.max_zoom,
+            bounds: about.bounds,
+            center: about.center,
+            center_zoom: about.center_zoom,
+        };
+        Ok([header.to_bytes(), root, metadata, leaves].concat())
+    }
+
+    /// The packed root directory, and the packed leaves one behind the other, when the root alone is too long.
+    fn directories(&self) -> Result<(Vec<u8>, Vec<u8>), CompressError> {
+        let most = ROOT_END_MAX - HEADER_BYTES;
+        let root = pack(&directory::to_bytes(&self.entries), Encoding::Gzip)?;
+        if root.len() <= most {
+            return Ok((root, Vec::new()));
+        }
+        let mut leaf_entries = LEAF_ENTRIES;
+        loop {
+            let (root, leaves) = with_leaves(&self.entries, leaf_entries)?;
+            if root.len() <= most {
+                return Ok((root, leaves));
+            }
+            leaf_entries *= 2;
+        }
+    }
+
+    /// The whole archive in memory.
+    ///
+    /// # Errors
+    /// When the compressor fails.
+    pub(crate) fn to_bytes(&self, about: &About) -> Result<Vec<u8>, CompressError> {
+        let mut bytes = self.front(about)?;
+        bytes.extend_from_slice(&self.bytes);
+        Ok(bytes)
+    }
+}
+
+fn with_leaves(entries: &[Entry], leaf_entries: usize) -> Result<(Vec<u8>, Vec<u8>), CompressError> {
+    let mut leaves = Vec::new();
+    let mut root = Vec::new();
+    for chunk in entries.chunks(leaf_entries) {
+        let packed = pack(&directory::to_bytes(chunk), Encoding::Gzip)?;
+        let length = u32::try_from(packed.len()).unwrap_or(u32::MAX);
+        root.push(Entry { number: chunk[0].number, offset: leaves.len() as u64, length, run_length: 0 });
+        leaves.extend_from_slice(&packed);
+    }
+    Ok((pack(&directory::to_bytes(&root), Encoding::Gzip)?, leaves))
+}
+
+/// Writes a file under a temporary name beside it, waits until it is on disk, and gives it its name.
+///
+/// # Errors
+/// What the system says; the temporary file is removed and what had the name before keeps it.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".part-{}", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = write_synced(&part, bytes).and_then(|()| fs::rename(&part, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&part);
+    }
+    written?;
+    sync_folder(path)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// A new name is on disk when its folder is.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! What archives say about themselves beyond their header, and the hash that names their content.
+//!
+//! One idea: archive and cells carry the same content hash and options, so that a server can tell that they belong
+//! together and continue the pipeline as it was begun. Not here: TileJSON (see the HTTP module).
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use crate::archive::TileKind;
+use crate::build::read::{LayerFields, Read};
+use crate::build::walk::CELL_ENCODING;
+use crate::compress::Encoding;
+use crate::coord::{Bounds, Point, WORLD_BITS};
+use crate::options::{BuildOptions, RenderOptions};
+use crate::project::degrees;
+use crate::render::RENDERER_REVISION;
+
+/// The member of the metadata that is ours.
+pub(crate) const OURS: &str = "watersmeet";
+
+/// What we write into the metadata for ourselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ours {
+    /// Hash of content and options, hexadecimal.
+    pub(crate) content: String,
+    /// The last zoom that is rendered beforehand.
+    pub(crate) archive_zoom: u8,
+    /// What decides a tile's bytes.
+    pub(crate) render: RenderOptions,
+}
+
+/// What both files of a set say about it.
+pub(crate) struct About {
+    name: String,
+    attribution: Option<String>,
+    archive_zoom: u8,
+    render: RenderOptions,
+    layers: Value,
+    bounds: Bounds,
+}
+
+impl About {
+    pub(crate) fn new(read: &Read, options: &BuildOptions, out: &Path) -> Self {
+        let stem = || out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Self {
+            name: options.name.clone().unwrap_or_else(stem),
+            attribution: options.attribution.clone(),
+            archive_zoom: options.last_archived_zoom(),
+            render: options.render.clone(),
+            layers: read.layers.iter().map(|layer| vector_layer(layer, &options.render)).collect(),
+            bounds: read.bounds,
+        }
+    }
+
+    pub(crate) fn archive(&self, content: &str) -> crate::archive::About {
+        self.container(content, TileKind::Vector, Encoding::Gzip, self.render.min_zoom)
+    }
+
+    pub(crate) fn cells(&self, content: &str) -> crate::archive::About {
+        self.container(content, TileKind::Other, CELL_ENCODING, self.archive_zoom)
+    }
+
+    fn container(
+        &self,
+        content: &str,
+        kind: TileKind,
+        tile_encoding: Encoding,
+        min_zoom: u8,
+    ) -> crate::archive::About {
+        let [west, north] = degrees(self.bounds.min);
+        let [east, south] = degrees(self.bounds.max);
+        let half = |low: i32, high: i32| low + (high - low) / 2;
+        let (min, max) = (self.bounds.min, self.bounds.max);
+        crate::archive::About {
+            kind,
+            tile_encoding,
+            min_zoom,
+            max_zoom: self.archive_zoom,
+            bounds: [west, south, east, north],
+            center: degrees(Point { x: half(min.x, max.x), y: half(min.y, max.y) }),
+            center_zoom: self.first_zoom(),
+            metadata: self.metadata(content),
+        }
+    }
+
+    /// The zoom at which all of the data is about as wide as a screen.
+    fn first_zoom(&self) -> u8 {
+        let side = self.bounds.longer_side().max(1);
+        let zoom = u8::try_from(side.leading_zeros()).unwrap_or(0).saturating_sub(31 - WORLD_BITS);
+        zoom.clamp(self.render.min_zoom, self.archive_zoom)
+    }
+
+    fn metadata(&self, content: &str) -> Value {
+        let ours = Ours {
+            content: content.to_owned(),
+            archive_zoom: self.archive_zoom,
+            render: self.render.clone(),
+        };
+        let mut metadata = json!({
+            "name": self.name,
+            "format": "pbf",
+            "type": "overlay",
+            "generator": concat!("watersmeet ", env!("CARGO_PKG_VERSION")),
+            "vector_layers": self.layers,
+            OURS: ours,
+        });
+        if let Some(attribution) = &self.attribution {
+            metadata["attribution"] = json!(attribution);
+        }
+        metadata
+    }
+}
+
+fn vector_layer(layer: &LayerFields, render: &RenderOptions) -> Value {
+    json!({
+        "id": layer.name,
+        "fields": layer.fields.iter().map(|(key, kind)| (key.to_string(), json!(kind))).collect::<serde_json::Map<_, _>>(),
+        "minzoom": layer.min_zoom.max(render.min_zoom),
+        "maxzoom": render.max_zoom,
+    })
+}
+
+/// The name of a set's content: the bytes of all tiles and cells, the layers, and the options that decide the tiles
+/// that are not rendered yet; but not how the files are compressed. 16 hexadecimal digits.
+pub(crate) fn content(hashes: &[(u64, u128)], about: &About) -> String {
+    let mut hasher = Xxh3::new();
+    let decided = json!([about.layers, about.render, about.archive_zoom]);
+    hasher.update(decided.to_string().as_bytes());
+    for (number, hash) in hashes {
+        hasher.update(&number.to_le_bytes());
+        hasher.update(&hash.to_le_bytes());
+    }
+    short(hasher.digest128())
+}
+
+/// The version under which a set is served: its content and the code that renders the rest of it.
+pub(crate) fn version(content: &str) -> String {
+    short(xxh3_128(format!("{content} rendered by revision {RENDERER_REVISION}").as_bytes()))
+}
+
+fn short(hash: u128) -> String {
+    format!("{:016x}", hash >> 64)
+}

@@ -1,0 +1,203 @@
+//! What may be chosen about a tile set, with its limits by name.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::coord::{Grid, WORLD_BITS};
+
+/// Tiles of this zoom are the deepest that can be asked for when the extent is the usual 4,096.
+pub const MAX_ZOOM_DEFAULT: u8 = 14;
+/// The last zoom that is rendered beforehand unless told otherwise.
+pub const ARCHIVE_ZOOM_DEFAULT: u8 = 6;
+/// Rendering the pyramid beforehand any deeper is refused: it would have a billion tiles.
+pub const ARCHIVE_ZOOM_MAX: u8 = 15;
+
+/// What decides a tile's bytes, together with its features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenderOptions {
+    /// The shallowest zoom of the set.
+    pub min_zoom: u8,
+    /// The deepest zoom of the set; features have their full detail there.
+    pub max_zoom: u8,
+    /// Tile units per side, a power of two from 256 to 65,536.
+    pub extent: u32,
+    /// Tile units kept around a tile, so that lines and fills meet without a seam. At most half the extent.
+    pub buffer: u16,
+    /// How fine detail is below the deepest zoom, in tile units: a vertex goes when the triangle with its neighbours
+    /// has less than half this number squared in area. 0 keeps every vertex.
+    pub tolerance: f64,
+    /// A polygon's ring smaller than this, in square tile units, is drawn as a square dot of this area or not at all.
+    pub dot_area: f64,
+    /// A tile may have this many bytes before compression; beyond that it loses its least important features.
+    pub tile_bytes_max: usize,
+}
+
+impl Default for RenderOptions {
+    fn default() -> Self {
+        Self {
+            min_zoom: 0,
+            max_zoom: MAX_ZOOM_DEFAULT,
+            extent: 4096,
+            buffer: 64,
+            tolerance: 3.0,
+            dot_area: 4.0,
+            tile_bytes_max: 500_000,
+        }
+    }
+}
+
+/// What a build is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BuildOptions {
+    /// What decides the tiles' bytes.
+    pub render: RenderOptions,
+    /// The last zoom that is rendered beforehand; `None` for [`ARCHIVE_ZOOM_DEFAULT`]. Deeper tiles are rendered
+    /// when asked for, from the cells.
+    pub archive_zoom: Option<u8>,
+    /// The set's name for humans; `None` for the file's stem.
+    pub name: Option<String>,
+    /// Whom the map owes its data to, shown in its corner. HTML is allowed by `TileJSON`.
+    pub attribution: Option<String>,
+}
+
+impl BuildOptions {
+    /// The last zoom that is rendered beforehand.
+    #[must_use]
+    pub fn last_archived_zoom(&self) -> u8 {
+        self.archive_zoom.unwrap_or(ARCHIVE_ZOOM_DEFAULT).min(self.render.max_zoom)
+    }
+}
+
+/// Options that make no tile set.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum OptionsError {
+    /// No zoom is left between the two.
+    #[error("the least zoom is {min}, deeper than the deepest, {max}")]
+    ZoomsCrossed {
+        /// The least zoom asked for.
+        min: u8,
+        /// The deepest zoom asked for.
+        max: u8,
+    },
+    /// A tile unit would be less than a world unit.
+    #[error("zoom {zoom} is too deep for an extent of {extent}: the deepest is {}", deepest(*extent))]
+    TooDeep {
+        /// The zoom asked for.
+        zoom: u8,
+        /// The extent asked for.
+        extent: u32,
+    },
+    /// Too many tiles to render beforehand.
+    #[error("zoom {0} cannot be rendered beforehand: {ARCHIVE_ZOOM_MAX} is the deepest; leave the rest to be dynamic")]
+    ArchiveTooDeep(u8),
+    /// The pyramid would have no tile in the archive.
+    #[error("the last pre-rendered zoom is {archive}, above the least zoom, {min}")]
+    ArchiveEmpty {
+        /// The last pre-rendered zoom asked for.
+        archive: u8,
+        /// The least zoom asked for.
+        min: u8,
+    },
+    /// Not a power of two, or out of bounds.
+    #[error("the extent is {0}: it has to be a power of two from 256 to 65536")]
+    Extent(u32),
+    /// The buffer reaches too far.
+    #[error("the buffer is {buffer}, but at most half the extent, {}", extent / 2)]
+    Buffer {
+        /// The buffer asked for.
+        buffer: u16,
+        /// The extent asked for.
+        extent: u32,
+    },
+    /// Not a sensible number.
+    #[error("{name} is {value}: it has to be from 0 to 256")]
+    Measure {
+        /// Which option.
+        name: &'static str,
+        /// What was asked for.
+        value: f64,
+    },
+}
+
+fn deepest(extent: u32) -> u32 {
+    u32::from(WORLD_BITS) - extent.trailing_zeros()
+}
+
+impl RenderOptions {
+    /// How a tile divides its square. Call [`RenderOptions::check`] first on options from outside.
+    #[must_use]
+    pub fn grid(&self) -> Grid {
+        Grid::new(u8::try_from(self.extent.trailing_zeros()).unwrap_or(u8::MAX), self.buffer)
+    }
+
+    /// # Errors
+    /// When the options contradict each other or a limit.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let Self { min_zoom: min, max_zoom: max, extent, buffer, .. } = *self;
+        if !extent.is_power_of_two() || !(256..=65_536).contains(&extent) {
+            return Err(OptionsError::Extent(extent));
+        }
+        if min > max {
+            return Err(OptionsError::ZoomsCrossed { min, max });
+        }
+        if u32::from(max) > deepest(extent) {
+            return Err(OptionsError::TooDeep { zoom: max, extent });
+        }
+        if u32::from(buffer) > extent / 2 {
+            return Err(OptionsError::Buffer { buffer, extent });
+        }
+        for (name, value) in [("the tolerance", self.tolerance), ("the dot area", self.dot_area)] {
+            if !(0.0..=256.0).contains(&value) {
+                return Err(OptionsError::Measure { name, value });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BuildOptions {
+    /// # Errors
+    /// When the options contradict each other or a limit.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        self.render.check()?;
+        let (archive, min) = (self.last_archived_zoom(), self.render.min_zoom);
+        if archive > ARCHIVE_ZOOM_MAX {
+            return Err(OptionsError::ArchiveTooDeep(archive));
+        }
+        if archive < min {
+            return Err(OptionsError::ArchiveEmpty { archive, min });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_make_no_set_are_named() {
+        let wrong = |change: fn(&mut RenderOptions)| {
+            let mut options = RenderOptions::default();
+            change(&mut options);
+            options.check().unwrap_err().to_string()
+        };
+        assert!(wrong(|o| o.extent = 1000).contains("power of two"));
+        assert!(wrong(|o| o.min_zoom = 15).contains("deeper than the deepest"));
+        assert!(wrong(|o| o.max_zoom = 19).contains("the deepest is 18"));
+        assert!(wrong(|o| o.buffer = 5000).contains("2048"));
+        assert!(wrong(|o| o.tolerance = f64::NAN).contains("tolerance"));
+        assert_eq!(RenderOptions::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn an_archive_is_neither_empty_nor_endless() {
+        let mut options = BuildOptions { archive_zoom: Some(16), ..BuildOptions::default() };
+        options.render.max_zoom = 16;
+        assert_eq!(options.check(), Err(OptionsError::ArchiveTooDeep(16)));
+        options.archive_zoom = Some(3);
+        options.render.min_zoom = 4;
+        assert_eq!(options.check(), Err(OptionsError::ArchiveEmpty { archive: 3, min: 4 }));
+    }
+}

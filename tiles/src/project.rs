@@ -1,0 +1,205 @@
+//! Degrees to world units: checks a geometry as its source wrote it and projects it to web mercator.
+//!
+//! One idea: this is the only place that computes with fractions, and it does so by a software sine and logarithm,
+//! so that every machine gets the same integers. Not here: splitting of lines that cross the antimeridian; RFC 7946
+//! (3.1.9) asks the source to have done that, and a line from 179° to -179° is drawn the long way round.
+
+use thiserror::Error;
+
+use crate::coord::{Point, WORLD};
+use crate::source::Shape;
+
+/// Coordinates may lie this far beyond ±180° and ±90°, in degrees: other programs' rounding puts them there.
+pub const SLACK_DEGREES: f64 = 1e-6;
+
+/// A projected geometry, not ranked yet. Rings are open (the closing vertex is gone) and have at least 3 vertices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Projected {
+    /// One or more points.
+    Points(Vec<Point>),
+    /// One or more lines of at least 2 vertices.
+    Lines(Vec<Vec<Point>>),
+    /// One or more polygons: the outer ring, then its holes.
+    Polygons(Vec<Vec<Vec<Point>>>),
+}
+
+/// Why a geometry cannot be drawn.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum GeometryFault {
+    /// It has no coordinates at all.
+    #[error("the geometry is empty")]
+    Empty,
+    /// A line or ring is too short.
+    #[error("{what} {index} has {found} positions, but needs {needed}")]
+    TooFewPoints {
+        /// `line` or `ring`.
+        what: &'static str,
+        /// Which one of the feature's, from 0.
+        index: usize,
+        /// How many positions it has.
+        found: usize,
+        /// How many it needs.
+        needed: usize,
+    },
+    /// A ring's last position is not its first.
+    #[error("ring {index} is not closed: it starts at {first:?} and ends at {last:?}")]
+    UnclosedRing {
+        /// Which ring of the feature's, from 0.
+        index: usize,
+        /// Degrees.
+        first: [f64; 2],
+        /// Degrees.
+        last: [f64; 2],
+    },
+    /// A position is not on Earth, or not a number.
+    #[error("position {0:?} is out of range: longitude runs from -180 to 180, latitude from -90 to 90")]
+    OutOfRange([f64; 2]),
+}
+
+/// Longitude and latitude in degrees to world units. Latitudes beyond the square's edge, ±85.05°, are put on the edge.
+///
+/// # Errors
+/// When the position is not on Earth or not a number.
+///
+/// ```
+/// use watersmeet_tiles::{WORLD, project};
+/// let greenwich = project::position([0.0, 0.0]).unwrap();
+/// assert_eq!((greenwich.x, greenwich.y), (WORLD / 2, WORLD / 2));
+/// ```
+pub fn position([lon, lat]: [f64; 2]) -> Result<Point, GeometryFault> {
+    let on_earth = lon.abs() <= 180.0 + SLACK_DEGREES && lat.abs() <= 90.0 + SLACK_DEGREES;
+    if !on_earth {
+        return Err(GeometryFault::OutOfRange([lon, lat]));
+    }
+    let sine = libm::sin(lat.clamp(-90.0, 90.0) * (std::f64::consts::PI / 180.0));
+    let north = libm::log((1.0 + sine) / (1.0 - sine)) / (4.0 * std::f64::consts::PI);
+    Ok(Point { x: world(lon / 360.0 + 0.5), y: world(0.5 - north) })
+}
+
+/// A fraction of the world to world units; infinities (the poles) land on the edge.
+#[expect(clippy::cast_possible_truncation, reason = "clamped to the world's width")]
+fn world(fraction: f64) -> i32 {
+    let width = f64::from(WORLD);
+    libm::floor(fraction * width + 0.5).clamp(0.0, width) as i32
+}
+
+/// World units back to longitude and latitude in degrees, for humans and headers.
+#[must_use]
+pub fn degrees(point: Point) -> [f64; 2] {
+    let fraction = |units: i32| f64::from(units) / f64::from(WORLD);
+    let lon = fraction(point.x) * 360.0 - 180.0;
+    let north = (1.0 - 2.0 * fraction(point.y)) * std::f64::consts::PI;
+    let lat = libm::atan(libm::sinh(north)) * (180.0 / std::f64::consts::PI);
+    [lon, lat]
+}
+
+/// Checks and projects a geometry.
+///
+/// # Errors
+/// When any part of it cannot be drawn; a feature is taken whole or not at all.
+pub fn shape(shape: &Shape) -> Result<Projected, GeometryFault> {
+    let projected = match shape {
+        Shape::Points(points) => Projected::Points(positions(points)?),
+        Shape::Lines(lines) => {
+            Projected::Lines(lines.iter().enumerate().map(|(i, l)| line(i, l)).collect::<Result<_, _>>()?)
+        }
+        Shape::Polygons(polygons) => Projected::Polygons(self::polygons(polygons)?),
+    };
+    let empty = match &projected {
+        Projected::Points(points) => points.is_empty(),
+        Projected::Lines(lines) => lines.is_empty(),
+        Projected::Polygons(polygons) => polygons.is_empty(),
+    };
+    if empty { Err(GeometryFault::Empty) } else { Ok(projected) }
+}
+
+fn positions(points: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
+    points.iter().map(|point| position(*point)).collect()
+}
+
+fn line(index: usize, line: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
+    at_least(2, "line", index, line.len())?;
+    positions(line)
+}
+
+fn polygons(polygons: &[Vec<Vec<[f64; 2]>>]) -> Result<Vec<Vec<Vec<Point>>>, GeometryFault> {
+    let mut index = 0;
+    let mut projected = Vec::with_capacity(polygons.len());
+    for polygon in polygons.iter().filter(|rings| !rings.is_empty()) {
+        let mut rings = Vec::with_capacity(polygon.len());
+        for closed in polygon {
+            rings.push(ring(index, closed)?);
+            index += 1;
+        }
+        projected.push(rings);
+    }
+    Ok(projected)
+}
+
+fn ring(index: usize, closed: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
+    at_least(4, "ring", index, closed.len())?;
+    let (first, last) = (closed[0], closed[closed.len() - 1]);
+    #[expect(clippy::float_cmp, reason = "a ring is closed by the very same position")]
+    if first != last {
+        return Err(GeometryFault::UnclosedRing { index, first, last });
+    }
+    positions(&closed[1..])
+}
+
+fn at_least(needed: usize, what: &'static str, index: usize, found: usize) -> Result<(), GeometryFault> {
+    if found < needed {
+        return Err(GeometryFault::TooFewPoints { what, index, found, needed });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quickcheck::quickcheck;
+
+    #[test]
+    fn known_places_have_known_units() {
+        // Held still: a change here changes every tile of every set.
+        let golden = [
+            ([-180.0, 85.051_128_779_806_6], (0, 0)),
+            ([180.0, -85.051_128_779_806_6], (WORLD, WORLD)),
+            ([13.377_704, 52.516_275], (576_771_468, 352_157_431)),
+            ([-70.667, -33.45], (326_098_375, 642_843_423)),
+            ([0.0, 90.0], (WORLD / 2, 0)),
+            ([0.0, -90.0], (WORLD / 2, WORLD)),
+        ];
+        for (place, (x, y)) in golden {
+            assert_eq!(position(place).unwrap(), Point { x, y }, "{place:?}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for place in [[181.0, 0.0], [0.0, 91.0], [f64::NAN, 0.0], [0.0, f64::INFINITY]] {
+            assert!(matches!(position(place), Err(GeometryFault::OutOfRange(_))), "{place:?}");
+        }
+        assert!(position([180.000_000_000_000_14, 90.000_000_01]).is_ok());
+    }
+
+    #[test]
+    fn rings_have_to_be_closed_and_long_enough() {
+        let square = vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]];
+        let fault = |ring: &[[f64; 2]]| shape(&Shape::Polygons(vec![vec![ring.to_vec()]])).unwrap_err();
+        assert!(matches!(fault(&square[..4]), GeometryFault::UnclosedRing { index: 0, .. }));
+        assert!(matches!(fault(&square[..3]), GeometryFault::TooFewPoints { found: 3, needed: 4, .. }));
+        let Projected::Polygons(rings) = shape(&Shape::Polygons(vec![vec![square]])).unwrap() else {
+            panic!("a polygon stays one")
+        };
+        assert_eq!(rings[0][0].len(), 4);
+        assert_eq!(shape(&Shape::Lines(Vec::new())), Err(GeometryFault::Empty));
+    }
+
+    quickcheck! {
+        fn degrees_come_back(lon: i16, lat: i16) -> bool {
+            let place = [f64::from(lon) / 32768.0 * 180.0, f64::from(lat) / 32768.0 * 85.0];
+            let back = degrees(position(place).unwrap());
+            (back[0] - place[0]).abs() < 1e-6 && (back[1] - place[1]).abs() < 1e-6
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Ranking: works out once, per whole feature, at which zoom each of its parts appears.
+//!
+//! One idea: every rule of generalisation becomes a zoom written beside the thing it speaks of. A vertex, a ring, a
+//! feature is drawn at zoom `z` exactly when its own zoom is not above `z`, so each zoom is a filter, detail only ever
+//! grows with the zoom, and no rule can depend on the tile that asks. Not here: thinning by what else is near; that
+//! would tie a feature's tiles to its neighbours, and an edit could not stay local.
+
+mod show;
+mod vertices;
+
+use crate::coord::{Bounds, Point, WORLD_BITS};
+use crate::feature::{Feature, Geometry, Ring, Value, Vertex};
+use crate::options::RenderOptions;
+use crate::project::Projected;
+
+pub use show::min_zoom;
+
+/// The thresholds of all zooms, worked out once per build.
+#[derive(Clone, Debug)]
+pub struct Ranker {
+    max_zoom: u8,
+    /// At zoom z a vertex needs a triangle of twice this area, in square world units, to be kept.
+    doubled_triangle: Vec<f64>,
+    /// At zoom z a ring needs this area, in square world units, to be drawn in its shape.
+    ring_area: Vec<f64>,
+}
+
+impl Ranker {
+    /// The thresholds that follow from the options.
+    #[must_use]
+    pub fn new(options: &RenderOptions) -> Self {
+        let per_zoom = |square_units: f64| {
+            let at = |z: u8| {
+                let unit = f64::from(options.grid().shift(z)).exp2();
+                square_units * unit * unit
+            };
+            (0..=options.max_zoom).map(at).collect()
+        };
+        Self {
+            max_zoom: options.max_zoom,
+            doubled_triangle: per_zoom(options.tolerance * options.tolerance),
+            ring_area: per_zoom(options.dot_area),
+        }
+    }
+
+    /// Ranks a feature as a whole. `number` is its id; `properties` may say from which zoom it shows.
+    #[must_use]
+    pub fn feature(&self, id: u64, projected: Projected, properties: &[(&str, &Value)]) -> Feature {
+        let is_point = matches!(projected, Projected::Points(_));
+        let rule = show::min_zoom(properties, is_point);
+        let geometry = match projected {
+            Projected::Points(points) => Geometry::Points(points),
+            Projected::Lines(lines) => {
+                Geometry::Lines(lines.into_iter().map(|line| self.line(&line)).collect())
+            }
+            Projected::Polygons(polygons) => {
+                Geometry::Polygons(polygons.iter().flat_map(|rings| self.polygon(id, rings)).collect())
+            }
+        };
+        let weight = match (is_point, rule) {
+            (false, _) => geometry.bounds().longer_side(),
+            (true, Some(zoom)) => 1 << (WORLD_BITS - zoom.min(WORLD_BITS)),
+            (true, None) => 0,
+        };
+        let min_zoom = rule.unwrap_or(0).min(self.max_zoom);
+        Feature { id, tags: [].into(), min_zoom, weight, geometry }
+    }
+
+    fn line(&self, points: &[Point]) -> Vec<Vertex> {
+        self.vertices(points, &vertices::importance(points, false))
+    }
+
+    fn polygon(&self, id: u64, rings: &[Vec<Point>]) -> Vec<Ring> {
+        let mut ranked: Vec<Ring> = Vec::with_capacity(rings.len());
+        for (index, points) in rings.iter().enumerate() {
+            let ring = self.ring(id, points, index > 0);
+            // A hole is never drawn without its surroundings, whatever an invalid polygon's areas say.
+            let outer = ranked.first().map_or(0, |outer| outer.shape_zoom);
+            ranked.push(Ring { shape_zoom: ring.shape_zoom.max(outer), ..ring });
+        }
+        ranked
+    }
+
+    fn ring(&self, id: u64, points: &[Point], is_hole: bool) -> Ring {
+        let doubled = vertices::doubled_area(points);
+        let mut vertices = self.vertices(points, &vertices::importance(points, true));
+        if (doubled < 0) != is_hole {
+            vertices.reverse();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "thresholds need no 54th bit, and rounding is the same everywhere")]
+        let area = doubled.unsigned_abs() as f64 / 2.0;
+        let shape_zoom = self.least_zoom(|z| area >= self.ring_area[z]);
+        let dot = middle(points);
+        let share = show::share(id, dot);
+        let dot_zoom = match is_hole {
+            true => shape_zoom,
+            // Never lost altogether: at the deepest zoom every ring is there, if only as a dot.
+            false => self.least_zoom(|z| area >= self.ring_area[z] * share).min(self.max_zoom).min(shape_zoom),
+        };
+        Ring { vertices, dot, dot_zoom, shape_zoom }
+    }
+
+    fn vertices(&self, points: &[Point], importance: &[u64]) -> Vec<Vertex> {
+        let vertex = |(point, importance): (&Point, &u64)| Vertex {
+            x: point.x,
+            y: point.y,
+            zoom: self.vertex_zoom(*importance),
+        };
+        points.iter().zip(importance).map(vertex).collect()
+    }
+
+    /// At the deepest zoom every vertex is kept: whoever zooms in further still sees the source's shape.
+    #[expect(clippy::cast_precision_loss, reason = "thresholds need no 54th bit, and rounding is the same everywhere")]
+    fn vertex_zoom(&self, importance: u64) -> u8 {
+        let doubled = importance as f64;
+        self.least_zoom(|z| doubled >= self.doubled_triangle[z]).min(self.max_zoom)
+    }
+
+    /// The least zoom that is large enough; one more than the deepest when none is.
+    fn least_zoom(&self, enough: impl Fn(usize) -> bool) -> u8 {
+        (0..=self.max_zoom).find(|z| enough(usize::from(*z))).unwrap_or(self.max_zoom + 1)
+    }
+}
+
+/// The middle of the points' box.
+fn middle(points: &[Point]) -> Point {
+    let mut bounds = Bounds::EMPTY;
+    points.iter().for_each(|point| bounds.extend(point.x, point.y));
+    let half = |low: i32, high: i32| low + (high - low) / 2;
+    Point { x: half(bounds.min.x, bounds.max.x), y: half(bounds.min.y, bounds.max.y) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square(side: i32, at: i32) -> Vec<Point> {
+        [(0, 0), (side, 0), (side, side), (0, side)].map(|(x, y)| Point { x: at + x, y: at + y }).to_vec()
+    }
+
+    fn polygon(rings: Vec<Vec<Point>>) -> Vec<Ring> {
+        let ranker = Ranker::new(&RenderOptions::default());
+        match ranker.feature(1, Projected::Polygons(vec![rings]), &[]).geometry {
+            Geometry::Polygons(rings) => rings,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rings_are_wound_by_their_role_however_they_came() {
+        let mut backwards = square(1 << 20, 0);
+        backwards.reverse();
+        let hole = square(1 << 10, 1 << 12);
+        for rings in [vec![square(1 << 20, 0), hole.clone()], vec![backwards, hole]] {
+            let ranked = polygon(rings);
+            let area = |ring: &Ring| {
+                vertices::doubled_area(&ring.vertices.iter().map(|v| Point { x: v.x, y: v.y }).collect::<Vec<_>>())
+            };
+            assert!(area(&ranked[0]) > 0 && area(&ranked[1]) < 0);
+        }
+    }
+
+    #[test]
+    fn a_ring_is_a_dot_before_it_has_a_shape_and_is_never_lost() {
+        // At zoom 14 a tile unit is 16 world units, the least shape 4 square units of them.
+        let ring = &polygon(vec![square(32, 1 << 20)])[0];
+        assert_eq!(ring.shape_zoom, 14);
+        assert!(ring.dot_zoom <= 14);
+        let speck = &polygon(vec![square(1, 1 << 20)])[0];
+        assert_eq!((speck.dot_zoom, speck.shape_zoom), (14, 15));
+    }
+
+    #[test]
+    fn every_vertex_is_kept_at_the_deepest_zoom() {
+        let ranker = Ranker::new(&RenderOptions::default());
+        let zigzag: Vec<Point> = (0..50).map(|i| Point { x: i, y: i % 2 }).collect();
+        let line = ranker.line(&zigzag);
+        assert!(line.iter().all(|vertex| vertex.zoom <= 14));
+        assert_eq!((line[0].zoom, line[49].zoom), (0, 0));
+    }
+}

@@ -1,0 +1,352 @@
+//! GeoJSON files: a collection, a single feature or geometry, or one of these a line (RFC 7946, RFC 8142).
+//!
+//! One idea: the first value is read as a stream, feature by feature, whatever it is; what follows it is read line by
+//! line. So the format needs no flag, memory holds one feature at a time, and a broken line of newline-delimited
+//! GeoJSON costs that line only. Not here: TopoJSON, and coordinate systems other than WGS 84.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeSeed;
+
+use super::lenient::{Coordinates, Member, Object, Reader};
+use super::{BadFeature, Fault, Shape, Sink, Source, SourceError, SourceFeature};
+
+/// A GeoJSON file as a layer.
+#[derive(Clone, Debug)]
+pub struct GeoJson {
+    layer: String,
+    path: PathBuf,
+}
+
+impl GeoJson {
+    /// The features of a file as the layer of this name.
+    #[must_use]
+    pub fn new(layer: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { layer: layer.into(), path: path.into() }
+    }
+}
+
+impl Source for GeoJson {
+    fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    fn origin(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn read(&mut self, sink: &mut Sink<'_>) -> Result<(), SourceError> {
+        let io = |error| SourceError::Io { path: self.path.clone(), error };
+        let file = File::open(&self.path).map_err(io)?;
+        let mut input = BufReader::with_capacity(1 << 18, file);
+        first_value(&self.path, &mut input, sink)?;
+        rest_by_line(input, sink).map_err(io)
+    }
+}
+
+/// Reads the file's first value, which may be all of it.
+fn first_value(path: &Path, input: &mut impl BufRead, sink: &mut Sink<'_>) -> Result<(), SourceError> {
+    let io = |error| SourceError::Io { path: path.to_owned(), error };
+    skip_marks(input).map_err(io)?;
+    let mut features = 0;
+    let mut count = |member| {
+        features += 1;
+        sink(feature(member));
+    };
+    let mut deserializer = serde_json::Deserializer::from_reader(&mut *input);
+    let read = Reader(Some(&mut count)).deserialize(&mut deserializer);
+    match read {
+        Ok(Member::Object(object)) if object.had_features => Ok(()),
+        Ok(member) if is_geojson(&member) => {
+            sink(feature(member));
+            Ok(())
+        }
+        Ok(member) => Err(SourceError::NotGeoJson { path: path.to_owned(), found: described(&member) }),
+        Err(error) if error.is_io() => Err(io(error.into())),
+        Err(error) => Err(SourceError::NotJson {
+            path: path.to_owned(),
+            line: error.line(),
+            column: error.column(),
+            features,
+            message: plain_message(&error),
+        }),
+    }
+}
+
+/// Steps over a byte order mark and the record separators of RFC 8142.
+fn skip_marks(input: &mut impl BufRead) -> std::io::Result<()> {
+    let marks = input.fill_buf()?.iter().take_while(|byte| MARKS.contains(byte)).count();
+    input.consume(marks);
+    Ok(())
+}
+
+const MARKS: [u8; 4] = [0xEF, 0xBB, 0xBF, 0x1E];
+
+fn rest_by_line(mut input: impl BufRead, sink: &mut Sink<'_>) -> std::io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let text = line.trim_ascii();
+        let text = text.strip_prefix(b"\x1E").unwrap_or(text);
+        if text.is_empty() {
+            continue;
+        }
+        let mut each = |member| sink(feature(member));
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let read = Reader(Some(&mut each)).deserialize(&mut deserializer);
+        match read.and_then(|member| deserializer.end().map(|()| member)) {
+            Ok(Member::Object(object)) if object.had_features => {}
+            Ok(member) => sink(feature(member)),
+            Err(error) => sink(Err(BadFeature { id: None, fault: Fault::NotJson(error.to_string()) })),
+        }
+    }
+}
+
+/// The parser's message without its own mention of line and column.
+fn plain_message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+fn is_geojson(member: &Member) -> bool {
+    matches!(member, Member::Object(object) if object.kind.is_some())
+}
+
+fn described(member: &Member) -> String {
+    match member {
+        Member::Object(Object { kind: Some(kind), .. }) => format!("an object of type {kind:?}"),
+        Member::Object(_) => "an object without a type".to_owned(),
+        Member::Other(what) => format!("{what} instead of an object"),
+    }
+}
+
+/// Judges what stands where a feature belongs. A bare geometry counts as a feature without attributes.
+fn feature(member: Member) -> Result<SourceFeature, BadFeature> {
+    let bad = |id, fault| Err(BadFeature { id, fault });
+    let Member::Object(mut object) = member else {
+        return bad(None, Fault::NotAFeature(described(&member)));
+    };
+    let id = object.id.take();
+    let geometry = match object.kind.as_deref() {
+        Some("Feature") => match object.geometry.take().map(|member| *member) {
+            Some(Member::Object(geometry)) => geometry,
+            None | Some(Member::Other("null")) => return bad(id, Fault::NoGeometry),
+            Some(other) => return bad(id, Fault::NotAFeature(format!("its geometry is {}", described(&other)))),
+        },
+        Some("FeatureCollection") => {
+            return bad(id, Fault::NotAFeature("a collection without an array of features".to_owned()));
+        }
+        Some(_) => std::mem::take(&mut object),
+        None => return bad(id, Fault::NotAFeature("an object without a type".to_owned())),
+    };
+    let mut shapes = Vec::new();
+    match collect(&geometry, &mut shapes) {
+        Ok(()) => Ok(SourceFeature { id, properties: object.properties, shapes }),
+        Err(fault) => bad(id, fault),
+    }
+}
+
+/// Adds a geometry to the shapes; parts of one kind become one shape.
+fn collect(geometry: &Object, shapes: &mut Vec<Shape>) -> Result<(), Fault> {
+    let kind = geometry.kind.as_deref().unwrap_or_default();
+    if kind == "GeometryCollection" {
+        for member in &geometry.geometries {
+            let Member::Object(member) = member else { return Err(Fault::NoGeometry) };
+            collect(member, shapes)?;
+        }
+        return Ok(());
+    }
+    let shape = shape(kind, geometry.coordinates.as_ref().unwrap_or(&Coordinates::Wrong("nothing")))?;
+    for known in shapes.iter_mut() {
+        match (known, &shape) {
+            (Shape::Points(all), Shape::Points(more)) => return Ok(all.extend_from_slice(more)),
+            (Shape::Lines(all), Shape::Lines(more)) => return Ok(all.extend_from_slice(more)),
+            (Shape::Polygons(all), Shape::Polygons(more)) => return Ok(all.extend_from_slice(more)),
+            _ => {}
+        }
+    }
+    shapes.push(shape);
+    Ok(())
+}
+
+fn shape(kind: &str, coordinates: &Coordinates) -> Result<Shape, Fault> {
+    let wrong = |kind, expected| move |found| Fault::WrongCoordinates { kind, expected, found };
+    match kind {
+        "Point" => {
+            let point = position(coordinates).map_err(wrong("Point", "a position"))?;
+            Ok(Shape::Points(vec![point]))
+        }
+        "MultiPoint" => {
+            positions(coordinates).map(Shape::Points).map_err(wrong("MultiPoint", "an array of positions"))
+        }
+        "LineString" => {
+            let line = positions(coordinates).map_err(wrong("LineString", "an array of positions"))?;
+            Ok(Shape::Lines(vec![line]))
+        }
+        "MultiLineString" => lines(coordinates)
+            .map(Shape::Lines)
+            .map_err(wrong("MultiLineString", "an array of arrays of positions")),
+        "Polygon" => {
+            let rings = lines(coordinates).map_err(wrong("Polygon", "an array of rings of positions"))?;
+            Ok(Shape::Polygons(vec![rings]))
+        }
+        "MultiPolygon" => list(coordinates, lines)
+            .map(Shape::Polygons)
+            .map_err(wrong("MultiPolygon", "an array of arrays of rings of positions")),
+        unknown => Err(Fault::UnknownGeometry(unknown.to_owned())),
+    }
+}
+
+fn position(coordinates: &Coordinates) -> Result<[f64; 2], &'static str> {
+    match coordinates {
+        Coordinates::Position(position) => Ok(*position),
+        Coordinates::List(_) => Err("an array"),
+        Coordinates::Number(_) => Err("a number"),
+        Coordinates::Wrong(what) => Err(what),
+    }
+}
+
+fn list<T>(
+    coordinates: &Coordinates,
+    item: impl Fn(&Coordinates) -> Result<T, &'static str>,
+) -> Result<Vec<T>, &'static str> {
+    match coordinates {
+        Coordinates::List(items) => items.iter().map(item).collect(),
+        Coordinates::Position(_) => Err("a position"),
+        Coordinates::Number(_) => Err("a number"),
+        Coordinates::Wrong(what) => Err(what),
+    }
+}
+
+fn positions(coordinates: &Coordinates) -> Result<Vec<[f64; 2]>, &'static str> {
+    list(coordinates, position)
+}
+
+fn lines(coordinates: &Coordinates) -> Result<Vec<Vec<[f64; 2]>>, &'static str> {
+    list(coordinates, positions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feature::Value;
+    use crate::source::SourceId;
+    use quickcheck::quickcheck;
+
+    /// Reads text as a file: its features and faults in order.
+    fn read(text: &[u8]) -> Result<Vec<Result<SourceFeature, BadFeature>>, SourceError> {
+        let mut input = BufReader::with_capacity(16, text);
+        let mut all = Vec::new();
+        first_value(Path::new("test.geojson"), &mut input, &mut |item| all.push(item))?;
+        rest_by_line(input, &mut |item| all.push(item)).unwrap();
+        Ok(all)
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        let items = read(text.as_bytes()).unwrap();
+        items.into_iter().filter_map(Result::err).map(|bad| bad.fault.to_string()).collect()
+    }
+
+    const POINT: &str = r#"{"type":"Feature","id":7,"properties":{"n":1,"d":1.5,"neg":-2,"t":"x","b":true,"o":{"k":[1]},"z":null},"geometry":{"type":"Point","coordinates":[1,2,3]}}"#;
+
+    #[test]
+    fn a_collection_a_feature_and_lines_read_alike() {
+        let collection = format!(r#"{{"features":[{POINT},{POINT}],"type":"FeatureCollection"}}"#);
+        let lines = format!("\u{feff}\u{1e}{POINT}\n\n\u{1e}{POINT}\r\n");
+        let one = read(POINT.as_bytes()).unwrap();
+        assert_eq!(one.len(), 1);
+        for text in [collection, lines] {
+            let both = read(text.as_bytes()).unwrap();
+            assert_eq!(both, [one[0].clone(), one[0].clone()]);
+        }
+    }
+
+    #[test]
+    fn attributes_keep_their_types() {
+        let feature = read(POINT.as_bytes()).unwrap().remove(0).unwrap();
+        assert_eq!(feature.id, Some(SourceId::Number(7)));
+        let value = |name: &str| feature.properties.iter().find(|(k, _)| &**k == name).map(|(_, v)| v.clone());
+        assert_eq!(value("n"), Some(Value::Natural(1)));
+        assert_eq!(value("d"), Some(Value::Double(1.5)));
+        assert_eq!(value("neg"), Some(Value::Negative(-2)));
+        assert_eq!(value("t"), Some(Value::Text("x".into())));
+        assert_eq!(value("b"), Some(Value::Bool(true)));
+        assert_eq!(value("o"), Some(Value::Text(r#"{"k":[1]}"#.into())));
+        assert_eq!(value("z"), None);
+        assert_eq!(feature.shapes, [Shape::Points(vec![[1.0, 2.0]])]);
+    }
+
+    #[test]
+    fn each_bad_feature_says_what_is_wrong_and_harms_no_other() {
+        let bad = [
+            (r#"{"type":"Feature","geometry":null}"#, "no geometry"),
+            (r#"{"type":"Feature","geometry":[]}"#, "its geometry is an array"),
+            (r#"{"type":"Feature","geometry":{"type":"Circle","coordinates":[1,2]}}"#, "\"Circle\""),
+            (r#"{"type":"Point","coordinates":["1",2]}"#, "position, but hold an array"),
+            (r#"{"type":"Point","coordinates":[1,null]}"#, "something else than numbers"),
+            (r#"{"type":"Point","coordinates":[1]}"#, "one number"),
+            (r#"{"type":"Point"}"#, "hold nothing"),
+            (r#"{"type":"Polygon","coordinates":[[1,2],[3,4]]}"#, "hold a position"),
+            (r#"{"type":"LineString","coordinates":[[[1,2]]]}"#, "hold an array"),
+            (r#"{"type":"FeatureCollection","features":3}"#, "without an array"),
+            (r#"{"a":{"b":[1,{"c":2}]}}"#, "without a type"),
+            ("[1,2]", "an array instead"),
+            ("NaN", "not JSON"),
+            (r#"{"type":"Point","coordinates":[NaN,2]}"#, "not JSON"),
+        ];
+        for (text, expected) in bad {
+            let all = format!("{POINT}\n{text}\n{POINT}\n");
+            let faults = faults(&all);
+            assert_eq!(faults.len(), 1, "{text}");
+            assert!(faults[0].contains(expected), "{text}: {}", faults[0]);
+            assert_eq!(read(all.as_bytes()).unwrap().len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_json_says_where() {
+        let text = format!("{{\"type\":\"FeatureCollection\",\"features\":[\n{POINT},\n{{\"type\" NaN");
+        let error = read(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("test.geojson: line 3, column 9, after 1 features: not JSON"), "{error}");
+        assert!(read(b"").unwrap_err().to_string().contains("EOF"));
+        assert!(read(b"\x00\xff\x1f\x8b").unwrap_err().to_string().contains("line 1"));
+        assert!(read(b"[1,2]").unwrap_err().to_string().contains("an array instead of an object"));
+    }
+
+    #[test]
+    fn a_deep_nest_is_refused_and_does_not_overflow() {
+        let deep = format!(r#"{{"type":"Point","coordinates":{}"#, "[".repeat(1_000_000));
+        assert!(read(deep.as_bytes()).unwrap_err().to_string().contains("recursion"));
+        assert_eq!(faults(&format!("{POINT}\n{deep}")).len(), 1);
+    }
+
+    #[test]
+    fn a_collection_of_geometries_is_joined_by_kind() {
+        let text = r#"{"type":"GeometryCollection","geometries":[{"type":"Point","coordinates":[1,2]},
+            {"type":"LineString","coordinates":[[1,2],[3,4]]},{"type":"MultiPoint","coordinates":[[5,6]]}]}"#;
+        let feature = read(text.as_bytes()).unwrap().remove(0).unwrap();
+        let expected =
+            [Shape::Points(vec![[1.0, 2.0], [5.0, 6.0]]), Shape::Lines(vec![vec![[1.0, 2.0], [3.0, 4.0]]])];
+        assert_eq!(feature.shapes, expected);
+    }
+
+    quickcheck! {
+        fn no_bytes_panic(bytes: Vec<u8>) -> bool {
+            let _ = read(&bytes);
+            true
+        }
+
+        fn no_mutation_panics(at: usize, byte: u8) -> bool {
+            let mut text = format!("{{\"type\":\"FeatureCollection\",\"features\":[{POINT},{POINT}]}}").into_bytes();
+            let at = at % text.len();
+            text[at] = byte;
+            let _ = read(&text);
+            true
+        }
+    }
+}
