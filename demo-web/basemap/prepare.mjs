@@ -1,78 +1,140 @@
-// Writes the base map's layers as newline-delimited GeoJSON, from Natural Earth.
+// Writes the base map's layers as newline-delimited GeoJSON, ready for `watersmeet tiles build`.
 //   node prepare.mjs OUT_FOLDER
-// Needs the npm packages world-atlas and topojson-client, which the demo's package.json lists. Provenance: README.md.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { feature, mesh } from "topojson-client";
+// Needs the npm packages world-atlas 2.0.2 and topojson-client 3. Where everything comes from: see README.md here.
+import { createRequire } from 'node:module';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 const [out] = process.argv.slice(2);
 if (!out) {
-  console.error("usage: node prepare.mjs OUT_FOLDER");
+  console.error('usage: node prepare.mjs OUT_FOLDER');
   process.exit(2);
 }
 mkdirSync(out, { recursive: true });
+
 const require = createRequire(import.meta.url);
-const landAtlas = require("world-atlas/land-10m.json");
-const atlas = require("world-atlas/countries-10m.json");
+const { feature, mesh } = require('topojson-client');
+const atlas = name => require(`world-atlas/${name}.json`);
 
-/** A millionth of a degree is a decimetre; the atlas is not that exact. */
-const round = (coordinates) =>
-  typeof coordinates === "number" ? +coordinates.toFixed(6) : coordinates.map(round);
+/** The world square's edge in degrees of latitude; beyond it there is nothing to draw. */
+const EDGE = 85.06;
 
-function write(layer, features) {
-  const lines = features.map(({ type, properties, geometry }) =>
-    JSON.stringify({ type, properties, geometry: { ...geometry, coordinates: round(geometry.coordinates) } }),
-  );
-  writeFileSync(join(out, `${layer}.geojsonl`), lines.join("\n") + "\n");
-  console.log(`${layer}: ${features.length} features`);
-}
+const write = (name, features) => {
+  writeFileSync(join(out, `${name}.geojsonl`), features.map(f => JSON.stringify(f) + '\n').join(''));
+  console.log(`${name}: ${features.length} features`);
+};
 
-/** Twice the signed area of a ring, in square degrees. */
-const area = (ring) => ring.reduce((sum, [x, y], i) => sum + ring.at(i - 1)[0] * y - x * ring.at(i - 1)[1], 0);
-
-const polygons = (geometry) => (geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates);
-
-/** The middle of the widest stretch of a polygon at the height of its centre: a point that is inside. */
-function pointInside([outer, ...holes]) {
-  const ys = outer.map(([, y]) => y);
-  const height = (Math.min(...ys) + Math.max(...ys)) / 2 + 1e-7;
-  const crossings = [outer, ...holes].flatMap((ring) =>
-    ring.flatMap(([x, y], i) => {
-      const [u, v] = ring.at(i - 1);
-      return y > height === v > height ? [] : [u + ((height - v) / (y - v)) * (x - u)];
-    }),
-  );
-  crossings.sort((a, b) => a - b);
-  let widest = [0, 0];
-  for (let i = 0; i + 1 < crossings.length; i += 2) {
-    if (crossings[i + 1] - crossings[i] > widest[1] - widest[0]) widest = [crossings[i], crossings[i + 1]];
-  }
-  return [(widest[0] + widest[1]) / 2, height];
-}
-
-// Each piece of land by itself, so that a small island is a small feature.
-const land = feature(landAtlas, landAtlas.objects.land);
-const pieces = (land.features ?? [land]).flatMap((f) => polygons(f.geometry));
-write("land", pieces.map((coordinates) => ({ type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates } })));
-
-// A border is an arc that two countries share; coasts are not borders.
-const borders = mesh(atlas, atlas.objects.countries, (a, b) => a !== b).coordinates;
-write("borders", borders.map((coordinates) => ({ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates } })));
-
-// A country's name stands inside its largest piece; larger countries are named at smaller zooms.
-const named = feature(atlas, atlas.objects.countries).features.filter((f) => f.geometry && f.properties.name);
-const labels = named.map((f) => {
-  const largest = polygons(f.geometry).reduce((a, b) => (Math.abs(area(a[0])) >= Math.abs(area(b[0])) ? a : b));
-  const degrees = Math.abs(area(largest[0])) / 2;
-  const zoom = [200, 30, 6, 1, 0.1].findIndex((least) => degrees >= least);
-  return {
-    type: "Feature",
-    properties: { name: f.properties.name, area: +degrees.toFixed(3), min_zoom: zoom < 0 ? 6 : zoom + 1 },
-    geometry: { type: "Point", coordinates: pointInside(largest) },
-  };
+const line = (type, coordinates, properties, id) => ({
+  type: 'Feature',
+  ...(id === undefined ? {} : { id }),
+  properties,
+  geometry: { type, coordinates },
 });
-write("countries", labels.sort((a, b) => b.properties.area - a.properties.area));
 
-const cities = JSON.parse(readFileSync(new URL("cities.geojson", import.meta.url), "utf8")).features;
-write("cities", cities.sort((a, b) => a.properties.rank - b.properties.rank));
+/** TopoJSON's rounding puts the antimeridian a hair's breadth beyond 180 degrees. */
+const onEarth = ([x, y]) => [Math.max(-180, Math.min(180, x)), Math.max(-90, Math.min(90, y))];
+
+const polygonsOf = geometry =>
+  (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).map(rings =>
+    rings.map(ring => ring.map(onEarth)),
+  );
+
+/** One feature a polygon, so that a tile's features are what is in the tile. */
+function land() {
+  const world = atlas('land-10m');
+  const collection = feature(world, world.objects.land);
+  const polygons = (collection.features ?? [collection]).flatMap(f => polygonsOf(f.geometry));
+  return polygons.map((rings, index) => line('Polygon', rings, {}, index + 1));
+}
+
+/** The borders between countries, each once; coasts are none. */
+function borders() {
+  const world = atlas('countries-10m');
+  const lines = mesh(world, world.objects.countries, (a, b) => a !== b).coordinates;
+  return lines.map((points, index) => line('LineString', points.map(onEarth), {}, index + 1));
+}
+
+/** Web mercator, the world from 0 to 1: areas and places as they look on the map. */
+function mercator([lon, lat]) {
+  const sine = Math.sin((Math.max(-EDGE, Math.min(EDGE, lat)) * Math.PI) / 180);
+  return [lon / 360 + 0.5, 0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI)];
+}
+
+function unproject([x, y]) {
+  const round = degrees => Math.round(degrees * 1e5) / 1e5;
+  return [round((x - 0.5) * 360), round((Math.atan(Math.sinh((1 - 2 * y) * Math.PI)) * 180) / Math.PI)];
+}
+
+const area = ring =>
+  Math.abs(ring.reduce((sum, [x, y], i) => sum + ring.at(i - 1)[0] * y - x * ring.at(i - 1)[1], 0)) / 2;
+
+function inside(rings, [x, y]) {
+  let odd = false;
+  for (const ring of rings)
+    ring.forEach(([ax, ay], i) => {
+      const [bx, by] = ring.at(i - 1);
+      if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) odd = !odd;
+    });
+  return odd;
+}
+
+function distanceToEdge(rings, [x, y]) {
+  let least = Infinity;
+  for (const ring of rings)
+    ring.forEach(([ax, ay], i) => {
+      const [bx, by] = ring.at(i - 1);
+      const [dx, dy] = [bx - ax, by - ay];
+      const along = dx || dy ? Math.max(0, Math.min(1, ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy))) : 0;
+      least = Math.min(least, (ax + along * dx - x) ** 2 + (ay + along * dy - y) ** 2);
+    });
+  return Math.sqrt(least);
+}
+
+/** The point of a grid over the polygon that lies deepest inside, refined around the best one a few times. */
+function deepest(rings) {
+  let [west, north, east, south] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const [x, y] of rings[0])
+    [west, north, east, south] = [Math.min(west, x), Math.min(north, y), Math.max(east, x), Math.max(south, y)];
+  let best = { depth: -1, at: rings[0][0] };
+  let [middle, half] = [[(west + east) / 2, (north + south) / 2], [(east - west) / 2, (south - north) / 2]];
+  const steps = 12;
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i <= steps; i++)
+      for (let j = 0; j <= steps; j++) {
+        const at = [middle[0] + half[0] * ((2 * i) / steps - 1), middle[1] + half[1] * ((2 * j) / steps - 1)];
+        if (!inside(rings, at)) continue;
+        const depth = distanceToEdge(rings, at);
+        if (depth > best.depth) best = { depth, at };
+      }
+    [middle, half] = [best.at, half.map(h => (h * 2) / steps)];
+  }
+  return best.at;
+}
+
+/** A label shows from the zoom at which its country's largest part is about this wide, in pixels of a 512-pixel tile. */
+const LABEL_PIXELS = 40;
+
+/** Each country's name deep inside its largest part. `rank` counts by area on the map, 0 is the largest. */
+function countries() {
+  const world = atlas('countries-10m');
+  const named = feature(world, world.objects.countries).features.filter(f => f.geometry && f.properties.name);
+  const labels = named.map(f => {
+    const parts = polygonsOf(f.geometry).map(rings => rings.map(ring => ring.map(mercator)));
+    const largest = parts.reduce((a, b) => (area(b[0]) > area(a[0]) ? b : a));
+    return { name: f.properties.name, iso: f.id, area: area(largest[0]), at: unproject(deepest(largest)) };
+  });
+  labels.sort((a, b) => b.area - a.area);
+  return labels.map(({ name, iso, area, at }, rank) => {
+    const zoom = Math.ceil(Math.log2(LABEL_PIXELS / 512 / Math.sqrt(area)));
+    const min_zoom = Math.max(0, Math.min(9, zoom));
+    return line('Point', at, { name, ...(iso ? { iso } : {}), rank, min_zoom }, Number(iso) || 1000 + rank);
+  });
+}
+
+const cities = () =>
+  JSON.parse(readFileSync(new URL('cities.geojson', import.meta.url), 'utf8')).features;
+
+write('land', land());
+write('borders', borders());
+write('countries', countries());
+write('cities', cities());

@@ -51,7 +51,7 @@ export class App {
     if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Enter" && this.#placing && event.target !== byId("add")) {
       event.preventDefault();
-      const { lng, lat } = this.#map.getCenter();
+      const { lng, lat } = this.#map.unproject(this.#middle());
       this.#add(wrap([lng, lat]));
     } else if (event.key === "n" || event.key === "N") {
       event.preventDefault();
@@ -70,8 +70,30 @@ export class App {
   #setPlacing(placing: boolean): void {
     this.#placing = placing;
     document.body.classList.toggle("placing", placing);
-    byId("placing").textContent = placing ? "Tap the map, or press Enter to use its centre. Esc to leave it." : "";
+    const withKeys = matchMedia("(hover: hover)").matches ? " Enter takes the centre, Esc cancels." : "";
+    byId("placing").textContent = placing ? `Tap the map where the place is.${withKeys}` : "";
     byId("add").setAttribute("aria-pressed", String(placing));
+    const [x, y] = this.#middle();
+    Object.assign(byId("crosshair").style, { left: `${x}px`, top: `${y}px` });
+  }
+
+  /** The middle of what is to be seen of the map, beside or above the sheet. */
+  #middle(): [x: number, y: number] {
+    const { clientWidth: width, clientHeight: height } = this.#map.getContainer();
+    const sheet = byId("sheet").getBoundingClientRect();
+    const below = sheet.width > width / 2;
+    return below ? [width / 2, sheet.top / 2] : [(sheet.right + width) / 2, height / 2];
+  }
+
+  /** Moves the map so that a place is seen, if it is not. */
+  #reveal(at: Position, fly: boolean): void {
+    const { clientWidth: width, clientHeight: height } = this.#map.getContainer();
+    const [x, y] = this.#middle();
+    const point = this.#map.project(at);
+    const seen = Math.abs(point.x - x) < width - x - 20 && Math.abs(point.y - y) < Math.min(y, height - y) - 20;
+    if (seen && !fly) return;
+    const zoom = fly ? Math.max(this.#map.getZoom(), 5) : this.#map.getZoom();
+    this.#map.easeTo({ center: at, zoom, offset: [x - width / 2, y - height / 2] });
   }
 
   #add(at: Position): void {
@@ -82,12 +104,13 @@ export class App {
 
   /** Shows a place's card. */
   select(id: string, { fly = false, focus = false } = {}): void {
+    this.#setPlacing(false);
     if (this.#card?.id !== id) {
       this.#card?.remove();
       this.#card = new Card(id, this.#places, {
         close: () => this.#close(),
         delete: (place) => this.#delete(place),
-        fly: (at) => this.#map.easeTo({ center: at }),
+        fly: (at) => this.#reveal(at, true),
       });
       byId("views").append(this.#card.element);
     }
@@ -95,7 +118,7 @@ export class App {
     this.#fold(false);
     this.#drawNow();
     const at = this.#places.get(id)?.at;
-    if (fly && at) this.#map.easeTo({ center: at, zoom: Math.max(this.#map.getZoom(), 5) });
+    if (at) this.#reveal(at, fly);
     if (focus) this.#card.element.focus({ preventScroll: true });
   }
 

@@ -58,7 +58,7 @@ export class List {
 
   #item(place: Place): HTMLElement {
     const unsent = this.#shown.isUnsent(place.id);
-    const about = [place.votes === 0 ? "" : count(place.votes, "vote"), ...place.tags.map((tag) => `#${tag}`)].filter(Boolean).join("  ");
+    const about = [place.votes === 0 ? "" : count(place.votes, "vote"), ...place.tags.map((tag) => `#${tag}`)].filter(Boolean).join(" · ");
     const button = h("button", { type: "button", class: "item", click: () => this.#events.select(place.id) },
       h("span", { class: "dot", "aria-hidden": "true" }),
       h("span", { class: "name" }, place.name || "Unnamed place"),

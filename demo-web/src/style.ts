@@ -26,12 +26,14 @@ export function baseStyle(): StyleSpecification {
         paint: { "line-color": colour.border, "line-width": ["interpolate", ["linear"], ["zoom"], 0, 0.5, 8, 1.6], "line-dasharray": [3, 1.5] },
       },
       {
-        id: "cities-dots", type: "circle", source: "basemap", "source-layer": "cities", minzoom: 4,
+        id: "cities-dots", type: "circle", source: "basemap", "source-layer": "cities", minzoom: 3,
         paint: { "circle-radius": ["interpolate", ["linear"], ["zoom"], 4, 1.2, 10, 3], "circle-color": colour.dot },
       },
       {
         id: "countries", type: "symbol", source: "basemap", "source-layer": "countries", maxzoom: 7,
+        filter: [">=", ["zoom"], ["get", "min_zoom"]],
         layout: {
+          "symbol-sort-key": ["-", ["get", "area"]],
           "text-field": ["get", "name"], "text-font": ["Georgia, serif"], "text-transform": "uppercase",
           "text-letter-spacing": 0.14, "text-max-width": 7, "text-padding": 6,
           "text-size": ["interpolate", ["linear"], ["zoom"], 1, 9, 6, 14],
@@ -41,6 +43,7 @@ export function baseStyle(): StyleSpecification {
       {
         id: "cities", type: "symbol", source: "basemap", "source-layer": "cities", minzoom: 3,
         layout: {
+          "symbol-sort-key": ["get", "rank"],
           "text-field": ["get", "name"], "text-font": ["system-ui, sans-serif"], "text-variable-anchor": ["left", "right", "top", "bottom"],
           "text-radial-offset": 0.5, "text-justify": "auto", "text-padding": 4,
           "text-size": ["interpolate", ["linear"], ["zoom"], 3, 10, 10, 14],

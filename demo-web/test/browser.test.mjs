@@ -85,6 +85,7 @@ story("two people edit one place apart, and meet", ["Anna", "Ben"], async (inAnn
   await tag(anna, "Old mill", "ruin");
   await addPlace(anna, "Bridge");
   await converged(anna, ben);
+  const before = (await json(ben)).places[id].at;
   await goOffline(anna);
   await goOffline(ben);
 
@@ -120,8 +121,7 @@ story("two people edit one place apart, and meet", ["Anna", "Ben"], async (inAnn
   assert.deepEqual(annas, bens);
   assert.equal(annas.votes, "5 votes");
   assert.deepEqual(annas.tags, ["café", "museum", "ruin"]);
-  const moved = (await json(anna)).places[id].at;
-  assert.notDeepEqual(moved, [10, 48]);
+  assert.notDeepEqual((await json(ben)).places[id].at, before);
   assert.deepEqual(annas.notices, []);
   // The edit brought the bridge back whole, and both are told.
   const [annasBridge, bensBridge] = [await card(anna, "Bridge"), await card(ben, "Bridge")];
@@ -266,9 +266,10 @@ story("each edit's way is shown: on this device, then on the server", ["Anna"], 
     client.connect();
     await doc.synced();
     stop();
-    return seen.filter((state, index) => state !== seen[index - 1]);
+    return seen;
   });
-  assert.deepEqual(states, ["true,true", "false,false", "edited", "true,false", "saved", "true,true"]);
+  // A state is told again when something else has changed, such as the connection.
+  assert.match(states.join(" "), /^(true,true )+(false,false )+edited( true,false)+ saved( true,false)+( true,true)+$/);
   await addPlace(anna, "Mole");
   await goOffline(anna);
   await vote(anna, "Mole", 1);
@@ -373,6 +374,8 @@ story("people see each other's cursors and names", ["Anna", "Ben"], async (inAnn
   await anna.locator("#people").click();
   await anna.getByLabel("Your name", { exact: true }).last().fill("Annabel");
   await anna.getByRole("button", { name: "That’s me" }).click();
+  await anna.mouse.move(700, 300);
+  await anna.mouse.move(720, 320);
   await ben.locator(".cursor", { hasText: "Annabel" }).waitFor();
   await anna.close();
   await ben.locator(".cursor").waitFor({ state: "detached" });
@@ -383,7 +386,7 @@ story("everything can be done with the keyboard", ["Anna"], async (inAnnas) => {
   const anna = await open(inAnnas, server, "keys");
   const keys = async (...pressed) => { for (const key of pressed) await anna.keyboard.press(key); };
   await keys("n");
-  await anna.getByText("Tap the map, or press Enter").waitFor();
+  await anna.getByText("Tap the map where the place is").waitFor();
   await keys("Escape", "n", "Enter");
   await anna.keyboard.type("Landing");
   await keys("Enter", "Escape");
@@ -410,9 +413,10 @@ story("everything can be done with the keyboard", ["Anna"], async (inAnnas) => {
 test("it fits a phone", async () => {
   const context = await person(browser, server, "Anna", { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
   const page = await open(context, server, "phone");
-  for (const name of ["Old mill", "A place with quite a long name that does not fit on one line", "Ford"]) {
+  const places = [["Old mill", 100, 200], ["A place with quite a long name that does not fit on one line", 300, 290], ["Ford", 190, 340]];
+  for (const [name, x, y] of places) {
     await page.getByRole("button", { name: "Add a place" }).tap();
-    await page.touchscreen.tap(120 + name.length * 3, 180 + name.length * 2);
+    await page.touchscreen.tap(x, y);
     await nameField(page).fill(name);
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "All places" }).tap();

@@ -98,6 +98,7 @@ export async function person(browser, server, name, options = {}) {
   context.on("weberror", (error) => console.error(`${name}'s page:`, error.error()));
   const hue = [...name].reduce((sum, letter) => sum + letter.charCodeAt(0) * 47, 0) % 360;
   await context.addInitScript((me) => {
+    if (location.protocol !== "http:") return;
     if (!localStorage.getItem("watersmeet-demo.me")) localStorage.setItem("watersmeet-demo.me", JSON.stringify(me));
   }, { name, hue });
   return context;

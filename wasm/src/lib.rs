@@ -59,7 +59,7 @@ fn decode(bytes: &Uint8Array) -> Result<Delta, JsValue> {
 }
 
 fn not_open(name: &str) -> JsValue {
-    error(format!("no document named {name:?} is open"))
+    error(format!("no document named \"{name}\" is open"))
 }
 
 fn bytes(bytes: &[u8]) -> JsValue {
@@ -99,7 +99,7 @@ impl RawClient {
             0 => Ok(()),
             missing => {
                 self.client.close(name);
-                Err(error(format!("{missing} stored changes of {name:?} lack what comes before them")))
+                Err(error(format!("{missing} stored changes of \"{name}\" lack what comes before them")))
             }
         }
     }

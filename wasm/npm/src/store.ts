@@ -129,7 +129,14 @@ export class Store {
       const transaction = database.transaction(stores, "readwrite", { durability });
       transaction.oncomplete = () => resolve(result);
       transaction.onabort = () => reject(transaction.error ?? new Error("the browser gave up storing"));
-      const result = work(transaction);
+      let result: T;
+      try {
+        result = work(transaction);
+      } catch (error) {
+        // Else what came before the error would be stored alone.
+        transaction.abort();
+        reject(error);
+      }
     });
   }
 
