@@ -63,6 +63,8 @@ pub(crate) struct Room {
     document: Document,
     tail: Tail,
     guests: BTreeMap<GuestId, Guest>,
+    /// What the last snapshot contains.
+    compacted: VersionVector,
     /// The latest answer to somebody who lacked something; many lack the same.
     latest_group: Option<(VersionVector, Arc<Group>)>,
 }
@@ -77,8 +79,8 @@ impl Room {
         committer: Committer,
     ) -> Result<Self, StoreError> {
         let Replayed { document, tail } = load(store.clone(), name.clone()).await?;
-        let (guests, latest_group) = (BTreeMap::new(), None);
-        Ok(Room { name, channel, limits, store, committer, document, tail, guests, latest_group })
+        let (guests, compacted, latest_group) = (BTreeMap::new(), VersionVector::default(), None);
+        Ok(Room { name, channel, limits, store, committer, document, tail, guests, compacted, latest_group })
     }
 
     /// Whether nobody has the document open.
@@ -272,6 +274,10 @@ impl Room {
             let state = self.document.state().encode();
             let upto = self.tail.compacted(state.len());
             self.committer.compact(self.name.clone(), upto, state).await;
+            // Whoever lacks more than a whole tail is told the state, which is smaller than what the log would say of it;
+            // so memory follows what is alive in a document, not how often it was edited.
+            let before = std::mem::replace(&mut self.compacted, self.document.version().clone());
+            self.document.cut_log(&before);
         }
     }
 }
