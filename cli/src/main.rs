@@ -3,6 +3,7 @@
 //! It maps arguments and environment to the libraries and holds no logic of its own.
 
 mod serve;
+mod tiles;
 mod web;
 
 use clap::{Parser, Subcommand};
@@ -25,10 +26,12 @@ struct Arguments {
 enum Command {
     /// Serve documents, tiles and the web app.
     Serve(serve::Serve),
+    /// Build tile archives, and look into them.
+    #[command(subcommand)]
+    Tiles(tiles::Tiles),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_max_level(arguments.log)
@@ -36,7 +39,8 @@ async fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let result = match arguments.command {
-        Command::Serve(serve) => serve.run().await,
+        Command::Serve(serve) => serve.run(),
+        Command::Tiles(tiles) => tiles.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,5 +48,16 @@ async fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::signal;
 use watersmeet_sync::{Config, Server};
+use watersmeet_tiles::{ServeOptions, Sets};
 
 /// Serve documents, tiles and the web app.
 #[derive(Debug, Args)]
@@ -20,6 +21,9 @@ pub(crate) struct Serve {
     /// The folder that holds the documents.
     #[arg(long, env = "WATERSMEET_DATA", default_value = "watersmeet-data")]
     data: PathBuf,
+    /// The folder that holds tile archives (`NAME.pmtiles`); none are served without it.
+    #[arg(long, env = "WATERSMEET_TILES")]
+    tiles: Option<PathBuf>,
     /// The folder that holds the web app; none is served without it.
     #[arg(long, env = "WATERSMEET_WEB")]
     web: Option<PathBuf>,
@@ -38,17 +42,22 @@ enum ServeError {
     PortTaken(SocketAddr),
     #[error("cannot listen at {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the tiles in {folder} cannot be served: {source}")]
+    Tiles { folder: PathBuf, source: watersmeet_tiles::SetsError },
+    #[error("the web folder {0} has no index.html")]
+    Web(PathBuf),
 }
 
 impl Serve {
+    #[tokio::main]
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
         let listener = self.bind().await?;
         let address = listener.local_addr()?;
-        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let content = self.content()?;
         let server = Server::open(Config::new(&self.data))?;
-        let app = self.app(&server)?;
+        let app = watersmeet_sync::router(server.clone()).merge(content);
         let stop = stop()?;
-        announce(address, &url)?;
+        announce(address, self.public_url.as_deref())?;
         watersmeet_sync::serve(listener, app, &server, stop).await?;
         tracing::info!("stopped");
         Ok(())
@@ -61,20 +70,30 @@ impl Serve {
         })
     }
 
-    fn app(&self, server: &Server) -> Result<Router, Box<dyn Error>> {
-        let app = watersmeet_sync::router(server.clone());
-        Ok(match &self.web {
-            Some(folder) => app.fallback_service(web::router(folder)),
-            None => app,
-        })
+    /// Tiles and the web app.
+    fn content(&self) -> Result<Router, ServeError> {
+        let mut content = Router::new();
+        if let Some(folder) = &self.tiles {
+            let sets = Sets::open_dir(folder)
+                .map_err(|source| ServeError::Tiles { folder: folder.clone(), source })?;
+            let options = ServeOptions { public_url: self.public_url.clone(), ..ServeOptions::default() };
+            content = content.merge(watersmeet_tiles::router(sets, options));
+        }
+        if let Some(folder) = &self.web {
+            if !folder.join("index.html").is_file() {
+                return Err(ServeError::Web(folder.clone()));
+            }
+            content = content.merge(web::router(folder));
+        }
+        Ok(content)
     }
 }
 
 /// Says that the server is ready; scripts wait for this line.
-fn announce(address: SocketAddr, url: &str) -> std::io::Result<()> {
+fn announce(address: SocketAddr, public_url: Option<&str>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
-    if url != format!("http://{address}") {
+    if let Some(url) = public_url {
         writeln!(out, "reached by {url}")?;
     }
     out.flush()
