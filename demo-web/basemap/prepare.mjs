@@ -39,12 +39,21 @@ const polygonsOf = geometry =>
     rings.map(ring => ring.map(onEarth)),
   );
 
-/** One feature a polygon, so that a tile's features are what is in the tile. */
+const atAntimeridian = rings => rings[0].some(([x]) => Math.abs(x) === 180);
+
+/**
+ * One feature a polygon, so that a tile's features are what is in the tile. Only the polygons that Natural Earth had to cut at
+ * the antimeridian stay together: as one feature their halves become one again, and no coast is drawn along the cut.
+ */
 function land() {
   const world = atlas('land-10m');
   const collection = feature(world, world.objects.land);
   const polygons = (collection.features ?? [collection]).flatMap(f => polygonsOf(f.geometry));
-  return polygons.map((rings, index) => line('Polygon', rings, {}, index + 1));
+  const whole = polygons.filter(rings => !atAntimeridian(rings));
+  return [
+    line('MultiPolygon', polygons.filter(atAntimeridian), {}, 1),
+    ...whole.map((rings, index) => line('Polygon', rings, {}, index + 2)),
+  ];
 }
 
 /** The borders between countries, each once; coasts are none. */

@@ -47,7 +47,10 @@ pub(crate) mod tests {
 
     pub(crate) fn doubled_area(ring: &[IntPoint<i32>]) -> i64 {
         let next = ring.iter().cycle().skip(1);
-        ring.iter().zip(next).map(|(a, b)| i64::from(a.x) * i64::from(b.y) - i64::from(b.x) * i64::from(a.y)).sum()
+        ring.iter()
+            .zip(next)
+            .map(|(a, b)| i64::from(a.x) * i64::from(b.y) - i64::from(b.x) * i64::from(a.y))
+            .sum()
     }
 
     fn ring(list: &[(i64, i64)]) -> Vec<TilePoint> {
@@ -88,7 +91,8 @@ pub(crate) mod tests {
             let d = |a: i32, b: i32| i64::from(a) - i64::from(b);
             (d(q.x, p.x) * d(r.y, p.y) - d(r.x, p.x) * d(q.y, p.y)).signum()
         };
-        turn(a[0], a[1], b[0]) * turn(a[0], a[1], b[1]) < 0 && turn(b[0], b[1], a[0]) * turn(b[0], b[1], a[1]) < 0
+        turn(a[0], a[1], b[0]) * turn(a[0], a[1], b[1]) < 0
+            && turn(b[0], b[1], a[0]) * turn(b[0], b[1], a[1]) < 0
     }
 
     quickcheck! {

@@ -221,7 +221,13 @@ mod tests {
     fn a_way_there_and_back_outside_leaves_no_trace() {
         let plain = window().ring(&points(&[(10, 10), (5000, 10), (5000, 20), (10, 20)]));
         let detour = window().ring(&points(&[
-            (10, 10), (5000, 10), (5000, -5000), (-5000, -5000), (5000, -5000), (5000, 20), (10, 20),
+            (10, 10),
+            (5000, 10),
+            (5000, -5000),
+            (-5000, -5000),
+            (5000, -5000),
+            (5000, 20),
+            (10, 20),
         ]));
         assert_eq!(plain, detour);
         assert_eq!(plain, points(&[(10, 10), (4160, 10), (4160, 20), (10, 20)]));

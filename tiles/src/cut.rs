@@ -32,24 +32,30 @@ pub fn cut(cell: &Cell, tile: TileCoord, grid: Grid) -> Cell {
 }
 
 /// The world as the one tile of zoom 0 sees it: each feature, and where it reaches into the buffer beyond the
-/// antimeridian, copies of it a world further east and west.
+/// antimeridian, copies of it a world further east and west. Copies are parts of the same feature: so a polygon whose
+/// halves meet at the antimeridian becomes one when it is cleaned.
 #[must_use]
-pub fn wrap(cell: Cell, grid: Grid) -> Cell {
+pub fn wrap(mut cell: Cell, grid: Grid) -> Cell {
     let view = View { sight: grid.sight(TileCoord::ROOT), unit: 1 << grid.shift(0) };
-    let layers = cell.layers.into_iter().map(|layer| {
-        let around = |feature: Feature| {
-            let copies = [-WORLD, WORLD].map(|by| moved(&feature, by).and_then(|copy| view.feature(&copy)));
-            std::iter::once(feature).chain(copies.into_iter().flatten()).collect::<Vec<_>>()
-        };
-        CellLayer { features: layer.features.into_iter().flat_map(around).collect(), ..layer }
-    });
-    Cell { layers: layers.filter(|layer| !layer.features.is_empty()).collect() }
+    for feature in cell.layers.iter_mut().flat_map(|layer| &mut layer.features) {
+        let copies = [-WORLD, WORLD].map(|by| moved(feature, by).and_then(|copy| view.feature(&copy)));
+        for copy in copies.into_iter().flatten() {
+            match (&mut feature.geometry, copy.geometry) {
+                (Geometry::Points(all), Geometry::Points(more)) => all.extend(more),
+                (Geometry::Lines(all), Geometry::Lines(more)) => all.extend(more),
+                (Geometry::Polygons(all), Geometry::Polygons(more)) => all.extend(more),
+                _ => {}
+            }
+        }
+    }
+    cell
 }
 
-/// A copy some world units to the east. What would lie more than two worlds away is put there: no tile sees it.
+/// A copy some world units to the east; `None` when it is far beyond what the one tile of zoom 0 sees. A feature as
+/// wide as the world loses the last of its units, two worlds from the tile.
 fn moved(feature: &Feature, by: i32) -> Option<Feature> {
     let bounds = feature.geometry.bounds();
-    let margin = WORLD / 2;
+    let margin = WORLD / 2 + WORLD / 32;
     if bounds.max.x.saturating_add(by) < -margin || bounds.min.x.saturating_add(by) > WORLD + margin {
         return None;
     }

@@ -65,7 +65,9 @@ pub fn show(path: &Path) -> Result<Description, OpenError> {
     let failed = |error: ArchiveError| OpenError::Archive { path: path.to_owned(), error };
     let archived = by_zoom(|visit| set.archive().each_entry(visit)).map_err(failed)?;
     let cells = match set.dynamic() {
-        Some(dynamic) => by_zoom(|visit| dynamic.cells().each_entry(visit)).map_err(failed)?.into_values().next(),
+        Some(dynamic) => {
+            by_zoom(|visit| dynamic.cells().each_entry(visit)).map_err(failed)?.into_values().next()
+        }
         None => None,
     };
     let text = |name: &str| set.metadata()[name].as_str().map(str::to_owned);
@@ -103,7 +105,8 @@ fn by_zoom(
 
 fn layers(metadata: &Value) -> Vec<LayerDescription> {
     let layer = |layer: &Value| {
-        let field = |(key, kind): (&String, &Value)| (key.clone(), kind.as_str().unwrap_or_default().to_owned());
+        let field =
+            |(key, kind): (&String, &Value)| (key.clone(), kind.as_str().unwrap_or_default().to_owned());
         LayerDescription {
             name: layer["id"].as_str().unwrap_or_default().to_owned(),
             fields: layer["fields"].as_object().into_iter().flatten().map(field).collect(),

@@ -33,7 +33,8 @@ impl<R: ByteReader> Dynamic<R> {
     /// A renderer over an archive of cells of one zoom.
     #[must_use]
     pub fn new(cells: Archive<R>, cell_zoom: u8, options: RenderOptions) -> Self {
-        let weigh = |_: &TileCoord, cell: &Arc<Cell>| u32::try_from(cell.memory_bytes() + 64).unwrap_or(u32::MAX);
+        let weigh =
+            |_: &TileCoord, cell: &Arc<Cell>| u32::try_from(cell.memory_bytes() + 64).unwrap_or(u32::MAX);
         let kept = Cache::builder().max_capacity(CELLS_BYTES_MAX).weigher(weigh).build();
         Self { cells, cell_zoom, options, kept }
     }
@@ -66,7 +67,8 @@ impl<R: ByteReader> Dynamic<R> {
     fn cell(&self, tile: TileCoord) -> Result<Option<Arc<Cell>>, TileError> {
         let Some(place) = self.cells.place(tile.number())? else { return Ok(None) };
         let load = || -> Result<Arc<Cell>, TileError> {
-            let bytes = unpack(&self.cells.bytes_at(place)?, self.cells.encoding()).map_err(TileError::Packed)?;
+            let bytes =
+                unpack(&self.cells.bytes_at(place)?, self.cells.encoding()).map_err(TileError::Packed)?;
             Ok(Arc::new(cells::from_bytes(&bytes, tile).map_err(|error| TileError::Cell { tile, error })?))
         };
         self.kept.try_get_with(tile, load).map(Some).map_err(TileError::Shared)

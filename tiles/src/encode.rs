@@ -245,7 +245,10 @@ mod tests {
             weight: 0,
             geometry,
         };
-        TileLayer { dictionary: dictionary.into(), features: features.into_iter().enumerate().map(feature).collect() }
+        TileLayer {
+            dictionary: dictionary.into(),
+            features: features.into_iter().enumerate().map(feature).collect(),
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::archive::TileKind;
 use crate::build::read::{LayerFields, Read};
 use crate::build::walk::CELL_ENCODING;
 use crate::compress::Encoding;
-use crate::coord::{Bounds, Point, WORLD_BITS};
+use crate::coord::{Bounds, Point, WORLD, WORLD_BITS};
 use crate::options::{BuildOptions, RenderOptions};
 use crate::project::degrees;
 use crate::render::RENDERER_REVISION;
@@ -51,7 +51,7 @@ impl About {
             archive_zoom: options.last_archived_zoom(),
             render: options.render.clone(),
             layers: read.layers.iter().map(|layer| vector_layer(layer, &options.render)).collect(),
-            bounds: read.bounds,
+            bounds: on_the_square(read.bounds),
         }
     }
 
@@ -112,6 +112,12 @@ impl About {
         }
         metadata
     }
+}
+
+/// Without what hangs over the world's edges.
+fn on_the_square(bounds: Bounds) -> Bounds {
+    let clamp = |point: Point| Point { x: point.x.clamp(0, WORLD), y: point.y.clamp(0, WORLD) };
+    Bounds { min: clamp(bounds.min), max: clamp(bounds.max) }
 }
 
 fn vector_layer(layer: &LayerFields, render: &RenderOptions) -> Value {

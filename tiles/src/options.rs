@@ -89,7 +89,9 @@ pub enum OptionsError {
         extent: u32,
     },
     /// Too many tiles to render beforehand.
-    #[error("zoom {0} cannot be rendered beforehand: {ARCHIVE_ZOOM_MAX} is the deepest; leave the rest to be dynamic")]
+    #[error(
+        "zoom {0} cannot be rendered beforehand: {ARCHIVE_ZOOM_MAX} is the deepest; leave the rest to be dynamic"
+    )]
     ArchiveTooDeep(u8),
     /// The pyramid would have no tile in the archive.
     #[error("the last pre-rendered zoom is {archive}, above the least zoom, {min}")]

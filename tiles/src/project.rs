@@ -56,6 +56,10 @@ pub enum GeometryFault {
     OutOfRange([f64; 2]),
 }
 
+/// Lines and rings may reach this far beyond the world square's northern and southern edges, in world units: further
+/// than any tile's buffer, so that an outline that has to end somewhere ends out of sight.
+pub const OVERHANG: i32 = WORLD / 2 + WORLD / 32;
+
 /// Longitude and latitude in degrees to world units. Latitudes beyond the square's edge, ±85.05°, are put on the edge.
 ///
 /// # Errors
@@ -66,21 +70,27 @@ pub enum GeometryFault {
 /// let greenwich = project::position([0.0, 0.0]).unwrap();
 /// assert_eq!((greenwich.x, greenwich.y), (WORLD / 2, WORLD / 2));
 /// ```
-pub fn position([lon, lat]: [f64; 2]) -> Result<Point, GeometryFault> {
+pub fn position(place: [f64; 2]) -> Result<Point, GeometryFault> {
+    let Point { x, y } = vertex(place)?;
+    Ok(Point { x, y: y.clamp(0, WORLD) })
+}
+
+/// The same for a vertex of a line or ring, which may lie up to [`OVERHANG`] beyond the edge.
+fn vertex([lon, lat]: [f64; 2]) -> Result<Point, GeometryFault> {
     let on_earth = lon.abs() <= 180.0 + SLACK_DEGREES && lat.abs() <= 90.0 + SLACK_DEGREES;
     if !on_earth {
         return Err(GeometryFault::OutOfRange([lon, lat]));
     }
     let sine = libm::sin(lat.clamp(-90.0, 90.0) * (std::f64::consts::PI / 180.0));
     let north = libm::log((1.0 + sine) / (1.0 - sine)) / (4.0 * std::f64::consts::PI);
-    Ok(Point { x: world(lon / 360.0 + 0.5), y: world(0.5 - north) })
+    Ok(Point { x: world(lon / 360.0 + 0.5, 0), y: world(0.5 - north, OVERHANG) })
 }
 
-/// A fraction of the world to world units; infinities (the poles) land on the edge.
-#[expect(clippy::cast_possible_truncation, reason = "clamped to the world's width")]
-fn world(fraction: f64) -> i32 {
-    let width = f64::from(WORLD);
-    libm::floor(fraction * width + 0.5).clamp(0.0, width) as i32
+/// A fraction of the world to world units; infinities (the poles) land at the end of the overhang.
+#[expect(clippy::cast_possible_truncation, reason = "clamped to the world and its overhang")]
+fn world(fraction: f64, overhang: i32) -> i32 {
+    let (width, overhang) = (f64::from(WORLD), f64::from(overhang));
+    libm::floor(fraction * width + 0.5).clamp(-overhang, width + overhang) as i32
 }
 
 /// World units back to longitude and latitude in degrees, for humans and headers.
@@ -99,7 +109,9 @@ pub fn degrees(point: Point) -> [f64; 2] {
 /// When any part of it cannot be drawn; a feature is taken whole or not at all.
 pub fn shape(shape: &Shape) -> Result<Projected, GeometryFault> {
     let projected = match shape {
-        Shape::Points(points) => Projected::Points(positions(points)?),
+        Shape::Points(points) => {
+            Projected::Points(points.iter().map(|point| position(*point)).collect::<Result<_, _>>()?)
+        }
         Shape::Lines(lines) => {
             Projected::Lines(lines.iter().enumerate().map(|(i, l)| line(i, l)).collect::<Result<_, _>>()?)
         }
@@ -113,13 +125,13 @@ pub fn shape(shape: &Shape) -> Result<Projected, GeometryFault> {
     if empty { Err(GeometryFault::Empty) } else { Ok(projected) }
 }
 
-fn positions(points: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
-    points.iter().map(|point| position(*point)).collect()
+fn vertices(places: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
+    places.iter().map(|place| vertex(*place)).collect()
 }
 
 fn line(index: usize, line: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
     at_least(2, "line", index, line.len())?;
-    positions(line)
+    vertices(line)
 }
 
 fn polygons(polygons: &[Vec<Vec<[f64; 2]>>]) -> Result<Vec<Vec<Vec<Point>>>, GeometryFault> {
@@ -143,7 +155,7 @@ fn ring(index: usize, closed: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> 
     if first != last {
         return Err(GeometryFault::UnclosedRing { index, first, last });
     }
-    positions(&closed[1..])
+    vertices(&closed[1..])
 }
 
 fn at_least(needed: usize, what: &'static str, index: usize, found: usize) -> Result<(), GeometryFault> {

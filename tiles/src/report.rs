@@ -143,7 +143,11 @@ impl fmt::Display for BuildReport {
                 write!(f, "; {} features show deeper only", report.hidden_by_rank)?;
             }
             if report.tiles_too_large > 0 {
-                write!(f, "; {} dropped from {} too large tiles", report.dropped_by_size, report.tiles_too_large)?;
+                write!(
+                    f,
+                    "; {} dropped from {} too large tiles",
+                    report.dropped_by_size, report.tiles_too_large
+                )?;
             }
             writeln!(f)?;
         }

@@ -173,7 +173,8 @@ impl TileSet {
         if archive.header().kind != TileKind::Vector {
             return Err(OpenError::NotVector(path.to_owned()));
         }
-        let metadata = archive.metadata().map_err(|error| OpenError::Archive { path: path.to_owned(), error })?;
+        let metadata =
+            archive.metadata().map_err(|error| OpenError::Archive { path: path.to_owned(), error })?;
         let ours = ours(path, &metadata)?;
         let version = match &ours {
             Some(ours) => version(&ours.content),

@@ -100,7 +100,8 @@ impl Header {
         }
         let range = |index: usize| Range { offset: numbers[index], length: numbers[index + 1] };
         let [clustered, internal, tile, kind, min_zoom, max_zoom] = array(&mut cursor)?;
-        let [west, south, east, north] = [degrees(&mut cursor)?, degrees(&mut cursor)?, degrees(&mut cursor)?, degrees(&mut cursor)?];
+        let [west, south, east, north] =
+            [degrees(&mut cursor)?, degrees(&mut cursor)?, degrees(&mut cursor)?, degrees(&mut cursor)?];
         Ok(Self {
             root: range(0),
             metadata: range(2),

@@ -14,5 +14,5 @@ mod write;
 pub use directory::Entry;
 pub use header::{Header, TileKind};
 pub use read::{Archive, ArchiveError, Place};
-pub use write::{ArchiveWriter, write_file};
 pub(crate) use write::About;
+pub use write::{ArchiveWriter, write_file};

@@ -154,7 +154,12 @@ impl<R: ByteReader> Archive<R> {
         self.each_below(&self.root, DEPTH_MAX, visit)
     }
 
-    fn each_below(&self, entries: &[Entry], depth: usize, visit: &mut dyn FnMut(Entry)) -> Result<(), ArchiveError> {
+    fn each_below(
+        &self,
+        entries: &[Entry],
+        depth: usize,
+        visit: &mut dyn FnMut(Entry),
+    ) -> Result<(), ArchiveError> {
         for entry in entries {
             if entry.run_length > 0 {
                 visit(*entry);

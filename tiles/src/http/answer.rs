@@ -33,7 +33,9 @@ impl IntoResponse for Refusal {
         let mut headers = cors();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let (status, body) = match self {
-            Self::Malformed { error, hint } => (StatusCode::BAD_REQUEST, json!({ "error": error, "hint": hint })),
+            Self::Malformed { error, hint } => {
+                (StatusCode::BAD_REQUEST, json!({ "error": error, "hint": hint }))
+            }
             Self::Missing { error, hint } => (StatusCode::NOT_FOUND, json!({ "error": error, "hint": hint })),
             Self::Gone { version, current } => {
                 if let Ok(link) = HeaderValue::from_str(&format!("<{current}>; rel=\"latest-version\"")) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::{Refusal, cors};
-use super::{Server, ServeOptions, negotiate};
+use super::{ServeOptions, Server, negotiate};
 use crate::set::TileSet;
 
 pub(super) async fn answer(
@@ -24,7 +24,10 @@ pub(super) async fn answer(
     let etag = format!("\"{:016x}\"", xxh3_64(body.as_bytes()));
     let mut out = cors();
     let age = format!("public, max-age={}", server.options.tilejson_age.as_secs());
-    out.insert(header::CACHE_CONTROL, HeaderValue::from_str(&age).unwrap_or(HeaderValue::from_static("no-cache")));
+    out.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_str(&age).unwrap_or(HeaderValue::from_static("no-cache")),
+    );
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     out.insert(header::VARY, HeaderValue::from_static("Host, X-Forwarded-Proto"));
     if let Ok(tag) = HeaderValue::from_str(&etag) {

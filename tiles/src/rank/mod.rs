@@ -87,7 +87,10 @@ impl Ranker {
         if (doubled < 0) != is_hole {
             vertices.reverse();
         }
-        #[expect(clippy::cast_precision_loss, reason = "thresholds need no 54th bit, and rounding is the same everywhere")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "thresholds need no 54th bit, and rounding is the same everywhere"
+        )]
         let area = doubled.unsigned_abs() as f64 / 2.0;
         let shape_zoom = self.least_zoom(|z| area >= self.ring_area[z]);
         let dot = middle(points);
@@ -95,7 +98,9 @@ impl Ranker {
         let dot_zoom = match is_hole {
             true => shape_zoom,
             // Never lost altogether: at the deepest zoom every ring is there, if only as a dot.
-            false => self.least_zoom(|z| area >= self.ring_area[z] * share).min(self.max_zoom).min(shape_zoom),
+            false => {
+                self.least_zoom(|z| area >= self.ring_area[z] * share).min(self.max_zoom).min(shape_zoom)
+            }
         };
         Ring { vertices, dot, dot_zoom, shape_zoom }
     }
@@ -110,7 +115,10 @@ impl Ranker {
     }
 
     /// At the deepest zoom every vertex is kept: whoever zooms in further still sees the source's shape.
-    #[expect(clippy::cast_precision_loss, reason = "thresholds need no 54th bit, and rounding is the same everywhere")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "thresholds need no 54th bit, and rounding is the same everywhere"
+    )]
     fn vertex_zoom(&self, importance: u64) -> u8 {
         let doubled = importance as f64;
         self.least_zoom(|z| doubled >= self.doubled_triangle[z]).min(self.max_zoom)
@@ -154,7 +162,9 @@ mod tests {
         for rings in [vec![square(1 << 20, 0), hole.clone()], vec![backwards, hole]] {
             let ranked = polygon(rings);
             let area = |ring: &Ring| {
-                vertices::doubled_area(&ring.vertices.iter().map(|v| Point { x: v.x, y: v.y }).collect::<Vec<_>>())
+                vertices::doubled_area(
+                    &ring.vertices.iter().map(|v| Point { x: v.x, y: v.y }).collect::<Vec<_>>(),
+                )
             };
             assert!(area(&ranked[0]) > 0 && area(&ranked[1]) < 0);
         }

@@ -15,13 +15,15 @@ use crate::coord::Point;
 /// The importance of a vertex that always stays.
 pub(super) const ESSENTIAL: u64 = u64::MAX;
 
-/// Twice the signed area of a ring in square world units, positive when clockwise on a map (y grows south).
-pub(super) fn doubled_area(ring: &[Point]) -> i64 {
+/// Twice the signed area of a ring in square world units, positive when clockwise on a map (y grows south). A ring may
+/// wind around the world many times, hence the width.
+pub(super) fn doubled_area(ring: &[Point]) -> i128 {
     let Some(last) = ring.last() else { return 0 };
     let mut before = last;
     let mut sum = 0;
     for point in ring {
-        sum += i64::from(before.x) * i64::from(point.y) - i64::from(point.x) * i64::from(before.y);
+        sum += i128::from(i64::from(before.x) * i64::from(point.y));
+        sum -= i128::from(i64::from(point.x) * i64::from(before.y));
         before = point;
     }
     sum

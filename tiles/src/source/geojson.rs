@@ -136,7 +136,9 @@ fn feature(member: Member) -> Result<SourceFeature, BadFeature> {
         Some("Feature") => match object.geometry.take().map(|member| *member) {
             Some(Member::Object(geometry)) => geometry,
             None | Some(Member::Other("null")) => return bad(id, Fault::NoGeometry),
-            Some(other) => return bad(id, Fault::NotAFeature(format!("its geometry is {}", described(&other)))),
+            Some(other) => {
+                return bad(id, Fault::NotAFeature(format!("its geometry is {}", described(&other))));
+            }
         },
         Some("FeatureCollection") => {
             return bad(id, Fault::NotAFeature("a collection without an array of features".to_owned()));
@@ -270,7 +272,8 @@ mod tests {
     fn attributes_keep_their_types() {
         let feature = read(POINT.as_bytes()).unwrap().remove(0).unwrap();
         assert_eq!(feature.id, Some(SourceId::Number(7)));
-        let value = |name: &str| feature.properties.iter().find(|(k, _)| &**k == name).map(|(_, v)| v.clone());
+        let value =
+            |name: &str| feature.properties.iter().find(|(k, _)| &**k == name).map(|(_, v)| v.clone());
         assert_eq!(value("n"), Some(Value::Natural(1)));
         assert_eq!(value("d"), Some(Value::Double(1.5)));
         assert_eq!(value("neg"), Some(Value::Negative(-2)));

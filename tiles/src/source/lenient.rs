@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::SourceId;
 use crate::feature::Value;
@@ -188,12 +188,18 @@ impl<'de> Visitor<'de> for CoordinatesVisitor {
         Ok(Coordinates::Number(number))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a whole number of degrees has three digits, or is refused later")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a whole number of degrees has three digits, or is refused later"
+    )]
     fn visit_i64<E>(self, number: i64) -> Result<Coordinates, E> {
         Ok(Coordinates::Number(number as f64))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a whole number of degrees has three digits, or is refused later")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a whole number of degrees has three digits, or is refused later"
+    )]
     fn visit_u64<E>(self, number: u64) -> Result<Coordinates, E> {
         Ok(Coordinates::Number(number as f64))
     }
