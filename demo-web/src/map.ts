@@ -32,7 +32,7 @@ export function createMap(container: HTMLElement, name: string): Map {
   map.touchZoomRotate.disableRotation();
   map.keyboard.disableRotation();
   map.addControl(new NavigationControl({ showCompass: false }), "bottom-right");
-  map.addControl(new AttributionControl({ compact: false }), "bottom-right");
+  map.addControl(new AttributionControl({ compact: false, customAttribution: "Natural Earth" }), "bottom-right");
   map.on("moveend", () => {
     const { lng, lat } = map.getCenter();
     remember(key, { center: [lng, lat], zoom: map.getZoom() });
