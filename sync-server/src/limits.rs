@@ -62,7 +62,7 @@ impl Default for Limits {
             commit_queue: 1_024,
             commit_batch: 1_024,
             tail_deltas: 1_000,
-            tail_bytes: 4 << 20,
+            tail_bytes: 64 << 10,
             room_idle: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             health: Duration::from_secs(5),
