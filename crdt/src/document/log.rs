@@ -5,7 +5,7 @@
 //! removal nor a subtree that was cleared and filled again.
 
 use super::limits::LOG_SLOTS_MAX;
-use super::tree::Touched;
+use super::tree::{Place, Touched};
 use crate::{Lattice, ReplicaId, VersionVector};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 struct Entry {
     /// How far they extended the version.
     gained: VersionVector,
-    touched: Touched,
+    touched: Box<[Place]>,
 }
 
 /// Remembers the youngest events; what is older is below its base.
@@ -32,7 +32,8 @@ pub(crate) struct Log {
 
 impl Log {
     /// Records that the version was extended to `gained` by events that touched `touched`.
-    pub(crate) fn record(&mut self, gained: VersionVector, touched: Touched) {
+    pub(crate) fn record(&mut self, gained: VersionVector, touched: &Touched) {
+        let touched = touched.places();
         let number = self.first + self.entries.len();
         for (replica, seq) in gained.iter() {
             self.of_replica.entry(replica).or_default().push_back((seq, number));
@@ -64,7 +65,7 @@ impl Log {
         }
         let mut touched = Touched::none();
         for number in self.entries_beyond(has, version) {
-            touched.add(&self.entries[number - self.first].touched);
+            self.entries[number - self.first].touched.iter().for_each(|place| touched.touch(place));
         }
         Some(touched)
     }

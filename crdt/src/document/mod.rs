@@ -108,7 +108,7 @@ impl Document {
         }
         let seq = self.version().seq(self.replica);
         if seq > before {
-            self.log.record(VersionVector::from_iter([(self.replica, seq)]), touched);
+            self.log.record(VersionVector::from_iter([(self.replica, seq)]), &touched);
         }
         Ok(changes)
     }
@@ -132,7 +132,7 @@ impl Document {
         match touched {
             // A whole state: nobody who lacks it can be told less.
             Touched::Whole => self.log.restart(self.version().clone()),
-            touched => self.log.record(gained, touched),
+            touched => self.log.record(gained, &touched),
         }
         Ok(changes)
     }

@@ -3,6 +3,7 @@
 use crate::causal::{Counter, OrMap, OrSet, Register};
 use crate::store::{DotMap, DotSet, DotStore};
 use crate::{CausalContext, Dot, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds of value that can stand under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,20 +180,27 @@ impl DotStore for Slot {
     }
 }
 
+/// One thing that an event touched: a slot as a whole, or an item of a set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    path: Box<[Key]>,
+    item: Option<Value>,
+}
+
 /// Which slots some events touched: the shape of their deltas without the contents. It is a lattice too.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Touched {
     /// Everything below: the slot as it is now says it all, what it does not hold is gone.
     Whole,
     /// These slots of a map.
-    Slots(std::collections::BTreeMap<Key, Touched>),
+    Slots(BTreeMap<Key, Touched>),
     /// These items of a set.
-    Items(std::collections::BTreeSet<Value>),
+    Items(BTreeSet<Value>),
 }
 
 impl Touched {
     pub(crate) fn none() -> Self {
-        Touched::Slots(std::collections::BTreeMap::new())
+        Touched::Slots(BTreeMap::new())
     }
 
     /// What `delta` names.
@@ -211,12 +219,45 @@ impl Touched {
         }
     }
 
-    /// How many leaves it names.
-    pub(crate) fn len(&self) -> usize {
+    /// What it names, one by one: the form that takes little memory when it is little.
+    pub(crate) fn places(&self) -> Box<[Place]> {
+        let mut places = Vec::new();
+        self.walk(&mut Vec::new(), &mut places);
+        places.into()
+    }
+
+    fn walk(&self, path: &mut Vec<Key>, places: &mut Vec<Place>) {
         match self {
-            Touched::Whole => 1,
-            Touched::Slots(slots) => slots.values().map(Touched::len).sum(),
-            Touched::Items(items) => items.len(),
+            Touched::Whole => places.push(Place { path: path.as_slice().into(), item: None }),
+            Touched::Items(items) => {
+                let place = |item: &Value| Place { path: path.as_slice().into(), item: Some(item.clone()) };
+                places.extend(items.iter().map(place));
+            }
+            Touched::Slots(slots) => {
+                for (key, touched) in slots {
+                    path.push(key.clone());
+                    touched.walk(path, places);
+                    path.pop();
+                }
+            }
+        }
+    }
+
+    /// Adds one place.
+    pub(crate) fn touch(&mut self, place: &Place) {
+        let mut at = self;
+        for (depth, key) in place.path.iter().enumerate() {
+            let Touched::Slots(slots) = at else { return };
+            let last = depth + 1 == place.path.len();
+            at = slots.entry(key.clone()).or_insert_with(|| match place.item {
+                Some(_) if last => Touched::Items(BTreeSet::new()),
+                _ => Touched::none(),
+            });
+        }
+        match (at, &place.item) {
+            (Touched::Whole, _) => {}
+            (Touched::Items(items), Some(item)) => drop(items.insert(item.clone())),
+            (at, _) => *at = Touched::Whole,
         }
     }
 
