@@ -68,8 +68,7 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.out.extend_from_slice(text.as_bytes());
+        put_text(&mut self.out, text);
     }
 
     fn layer(&mut self, layer: &CellLayer) {
@@ -80,31 +79,12 @@ impl Writer {
         self.number(keys.old.len() as u64);
         keys.old.iter().for_each(|key| self.text(&layer.dictionary.keys[*key as usize]));
         self.number(values.old.len() as u64);
-        values.old.iter().for_each(|value| self.value(&layer.dictionary.values[*value as usize]));
+        values
+            .old
+            .iter()
+            .for_each(|value| put_value(&mut self.out, &layer.dictionary.values[*value as usize]));
         self.number(layer.features.len() as u64);
         layer.features.iter().for_each(|feature| self.feature(feature, &keys, &values));
-    }
-
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Text(text) => {
-                self.out.push(0);
-                self.text(text);
-            }
-            Value::Negative(number) => {
-                self.out.push(1);
-                self.number(zigzag(*number));
-            }
-            Value::Natural(number) => {
-                self.out.push(2);
-                self.number(*number);
-            }
-            Value::Double(number) => {
-                self.out.push(3);
-                self.out.extend_from_slice(&number.to_le_bytes());
-            }
-            Value::Bool(truth) => self.out.extend_from_slice(&[4, u8::from(*truth)]),
-        }
     }
 
     fn feature(&mut self, feature: &Feature, keys: &Renumbering, values: &Renumbering) {
@@ -154,6 +134,34 @@ impl Writer {
         self.number(zigzag(i64::from(x) - i64::from(self.pen.x)));
         self.number(zigzag(i64::from(y) - i64::from(self.pen.y)));
         self.pen = Point { x, y };
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// A value's kind and itself: the same bytes on every machine.
+pub(crate) fn put_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Text(text) => {
+            out.push(0);
+            put_text(out, text);
+        }
+        Value::Negative(number) => {
+            out.push(1);
+            put_varint(out, zigzag(*number));
+        }
+        Value::Natural(number) => {
+            out.push(2);
+            put_varint(out, *number);
+        }
+        Value::Double(number) => {
+            out.push(3);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        Value::Bool(truth) => out.extend_from_slice(&[4, u8::from(*truth)]),
     }
 }
 

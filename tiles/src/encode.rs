@@ -241,7 +241,7 @@ mod tests {
         };
         let feature = |(id, geometry)| TileFeature {
             id: id as u64 + 1,
-            tags: vec![(1, 3 - id as u32)].into(),
+            tags: vec![(1, [3, 2][id])].into(),
             weight: 0,
             geometry,
         };

@@ -122,7 +122,7 @@ impl<R: ByteReader> Archive<R> {
             match found {
                 None => return Ok(None),
                 Some(Entry { run_length: 0, offset, length, .. }) => {
-                    found = directory::find(&*self.leaf(offset, length)?, number);
+                    found = directory::find(&self.leaf(offset, length)?, number);
                 }
                 Some(Entry { offset, length, .. }) => return Ok(Some(Place { offset, length })),
             }
@@ -166,7 +166,7 @@ impl<R: ByteReader> Archive<R> {
                 continue;
             }
             let deeper = depth.checked_sub(1).ok_or(ArchiveError::TooDeep)?;
-            self.each_below(&*self.leaf(entry.offset, entry.length)?, deeper, visit)?;
+            self.each_below(&self.leaf(entry.offset, entry.length)?, deeper, visit)?;
         }
         Ok(())
     }

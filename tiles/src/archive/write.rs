@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::directory::{self, Entry};
 use super::header::{HEADER_BYTES, Header, Range, TileKind};
 use crate::compress::{CompressError, Encoding, pack};
+use crate::coord::TileCoord;
 
 /// Readers fetch this many bytes first and expect header and root directory in them (specification, section 2).
 const ROOT_END_MAX: usize = 16_384;
@@ -115,6 +116,26 @@ impl ArchiveWriter {
             }
             leaf_entries *= 2;
         }
+    }
+
+    /// A whole archive in memory that says nothing about itself but that its bytes are as they were added.
+    ///
+    /// # Errors
+    /// When the compressor fails.
+    pub fn to_plain_bytes(&self) -> Result<Vec<u8>, CompressError> {
+        let zoom = |entry: Option<&Entry>| {
+            entry.and_then(|e| TileCoord::from_number(e.number)).map_or(0, TileCoord::z)
+        };
+        self.to_bytes(&About {
+            kind: TileKind::Other,
+            tile_encoding: Encoding::Identity,
+            min_zoom: zoom(self.entries.first()),
+            max_zoom: zoom(self.entries.last()),
+            bounds: [-180.0, -85.0, 180.0, 85.0],
+            center: [0.0, 0.0],
+            center_zoom: 0,
+            metadata: serde_json::Value::Object(serde_json::Map::new()),
+        })
     }
 
     /// The whole archive in memory.

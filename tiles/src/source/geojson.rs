@@ -164,16 +164,21 @@ fn collect(geometry: &Object, shapes: &mut Vec<Shape>) -> Result<(), Fault> {
         return Ok(());
     }
     let shape = shape(kind, geometry.coordinates.as_ref().unwrap_or(&Coordinates::Wrong("nothing")))?;
-    for known in shapes.iter_mut() {
-        match (known, &shape) {
-            (Shape::Points(all), Shape::Points(more)) => return Ok(all.extend_from_slice(more)),
-            (Shape::Lines(all), Shape::Lines(more)) => return Ok(all.extend_from_slice(more)),
-            (Shape::Polygons(all), Shape::Polygons(more)) => return Ok(all.extend_from_slice(more)),
-            _ => {}
-        }
+    if !shapes.iter_mut().any(|known| joined(known, &shape)) {
+        shapes.push(shape);
     }
-    shapes.push(shape);
     Ok(())
+}
+
+/// Whether the two are of one kind, and so have become one.
+fn joined(known: &mut Shape, more: &Shape) -> bool {
+    match (known, more) {
+        (Shape::Points(all), Shape::Points(more)) => all.extend_from_slice(more),
+        (Shape::Lines(all), Shape::Lines(more)) => all.extend_from_slice(more),
+        (Shape::Polygons(all), Shape::Polygons(more)) => all.extend_from_slice(more),
+        _ => return false,
+    }
+    true
 }
 
 fn shape(kind: &str, coordinates: &Coordinates) -> Result<Shape, Fault> {

@@ -1,0 +1,42 @@
+//! Bytes that must not change unnoticed: a version has to mean the same tiles for ever.
+//!
+//! When a test here fails because tiles are meant to come out differently, raise `RENDERER_REVISION` and hold the new
+//! hashes still.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use common::{Folder, Random, built, plain};
+use watersmeet_tiles::render::RENDERER_REVISION;
+use watersmeet_tiles::{BuildOptions, TileCoord, TileSet};
+use xxhash_rust::xxh3::xxh3_64;
+
+#[test]
+fn tiles_are_held_still() {
+    let folder = Folder::new();
+    let path = folder.path("golden.pmtiles");
+    let options = BuildOptions { archive_zoom: Some(3), ..BuildOptions::default() };
+    let report = built(&path, &options, Random(2026).map([13.4, 52.5]));
+    let set = TileSet::open(&path).unwrap();
+    let hash = |z, x, y| xxh3_64(&plain(&set, TileCoord::new(z, x, y).unwrap()));
+    let now = (
+        RENDERER_REVISION,
+        report.content.as_str(),
+        set.version(),
+        hash(0, 0, 0),
+        hash(3, 4, 2),
+        hash(7, 68, 41),
+        hash(14, 8801, 5373),
+    );
+    let held = (
+        1,
+        "522454b5438befdd",
+        "b60455b536b081bf",
+        1_013_996_009_669_423_522,
+        2_619_969_259_384_333_356,
+        1_893_980_954_427_692_028,
+        8_017_588_537_885_279_994,
+    );
+    assert_eq!(now, held);
+}

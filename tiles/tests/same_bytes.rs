@@ -1,0 +1,149 @@
+//! A dynamic tile and a pre-rendered one are the same bytes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod common;
+
+use common::{Folder, Random, built, plain};
+use quickcheck::quickcheck;
+use watersmeet_tiles::cells;
+use watersmeet_tiles::cut::{cut, wrap};
+use watersmeet_tiles::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Ring, Vertex};
+use watersmeet_tiles::render::render;
+use watersmeet_tiles::{BuildOptions, Grid, Point, RenderOptions, TileCoord, TileSet, WORLD};
+
+fn options(archive_zoom: u8) -> BuildOptions {
+    let render = RenderOptions { max_zoom: 8, ..RenderOptions::default() };
+    BuildOptions { render, archive_zoom: Some(archive_zoom), ..BuildOptions::default() }
+}
+
+/// All tiles of a zoom that lie around a place, and their neighbours.
+fn around(set: &TileSet, zoom: u8) -> Vec<TileCoord> {
+    let mut tiles = Vec::new();
+    let each = set.archive().each_entry(&mut |entry| {
+        let run = (0..u64::from(entry.run_length)).filter_map(|i| TileCoord::from_number(entry.number + i));
+        tiles.extend(run.filter(|tile| tile.z() == zoom));
+    });
+    each.unwrap();
+    tiles
+}
+
+/// Builds the same map with all zooms in the archive and with cells from zoom `cell_zoom`, and compares every tile.
+fn compare(seed: u64, place: [f64; 2], cell_zoom: u8) {
+    let folder = Folder::new();
+    let [all, some] = [folder.path("all.pmtiles"), folder.path("some.pmtiles")];
+    built(&all, &options(8), Random(seed).map(place));
+    built(&some, &options(cell_zoom), Random(seed).map(place));
+    assert!(!folder.path("all.cells").exists());
+    let [all, some] = [TileSet::open(&all).unwrap(), TileSet::open(&some).unwrap()];
+    let mut compared = 0;
+    for zoom in 0..=8 {
+        for tile in around(&all, zoom) {
+            assert!(
+                plain(&all, tile) == plain(&some, tile),
+                "seed {seed}: {tile} from cells of zoom {cell_zoom}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "seed {seed}: only {compared} tiles");
+    // Where the full archive has nothing, the cells draw nothing.
+    let mut random = Random(seed);
+    for _ in 0..500 {
+        let [x, y] = [0, 0].map(|_: u32| u32::try_from(random.next() % 256).unwrap());
+        let tile = TileCoord::new(8, x, y).unwrap();
+        assert!(plain(&all, tile) == plain(&some, tile), "seed {seed}: {tile}");
+    }
+}
+
+#[test]
+fn tiles_from_cells_are_those_of_the_archive() {
+    for (seed, cell_zoom) in [(1, 0), (2, 3), (3, 5), (4, 7)] {
+        compare(seed, [13.4, 52.5], cell_zoom);
+    }
+}
+
+#[test]
+fn also_at_the_antimeridian_and_the_poles() {
+    compare(5, [179.99, 0.0], 2);
+    compare(6, [-179.99, 84.9], 4);
+    compare(7, [0.0, -88.0], 3);
+}
+
+#[test]
+fn also_when_tiles_are_too_large() {
+    let folder = Folder::new();
+    let small = |archive_zoom| {
+        let mut options = options(archive_zoom);
+        options.render.tile_bytes_max = 600;
+        options
+    };
+    let [all, some] = [folder.path("all.pmtiles"), folder.path("some.pmtiles")];
+    let report = built(&all, &small(8), Random(8).map([5.0, 5.0]));
+    built(&some, &small(2), Random(8).map([5.0, 5.0]));
+    assert!(report.zooms.values().any(|zoom| zoom.dropped_by_size > 0), "{report}");
+    let [all, some] = [TileSet::open(&all).unwrap(), TileSet::open(&some).unwrap()];
+    for tile in (0..=8).flat_map(|zoom| around(&all, zoom)) {
+        let bytes = plain(&all, tile);
+        assert!(bytes.len() <= 600);
+        assert_eq!(bytes, plain(&some, tile), "{tile}");
+    }
+}
+
+#[test]
+fn a_build_is_the_same_each_time() {
+    let folder = Folder::new();
+    let [one, two] = [folder.path("one.pmtiles"), folder.path("two.pmtiles")];
+    for path in [&one, &two] {
+        built(path, &BuildOptions { name: Some("map".into()), ..options(4) }, Random(9).map([0.0, 0.0]));
+    }
+    let read = |path| std::fs::read(path).unwrap();
+    assert!(read(one) == read(two));
+    assert!(read(folder.path("one.cells")) == read(folder.path("two.cells")));
+}
+
+/// A cell of one wild feature of each kind, with zooms at random.
+fn wild(list: &[(u32, u32, u8)]) -> Cell {
+    let place = |units: u32| i32::try_from((u64::from(units) * 2 * WORLD as u64) >> 32).unwrap() - WORLD / 2;
+    let vertices: Vec<_> =
+        list.iter().map(|(x, y, zoom)| Vertex { x: place(*x), y: place(*y), zoom: zoom % 8 }).collect();
+    let points = vertices.iter().map(|v| Point { x: v.x, y: v.y }).collect();
+    let ring = |vertices: Vec<Vertex>| {
+        let dot = vertices.first().map_or(Point::default(), |v| Point { x: v.x, y: v.y });
+        Ring { vertices, dot, dot_zoom: 1, shape_zoom: u8::try_from(list.len() % 6).unwrap() }
+    };
+    let geometries = [
+        Geometry::Points(points),
+        Geometry::Lines(vec![vertices.clone()]),
+        Geometry::Polygons(vertices.chunks(20).map(|chunk| ring(chunk.to_vec())).collect()),
+    ];
+    let feature = |geometry| Feature { id: 1, tags: [].into(), min_zoom: 0, weight: 1, geometry };
+    let dictionary = Dictionary { name: "wild".into(), ..Dictionary::default() }.into();
+    Cell { layers: vec![CellLayer { dictionary, features: geometries.map(feature).into() }] }
+}
+
+quickcheck! {
+    /// However many cuts lie between a tile and its source, and whether they were written and read again: the same bytes.
+    fn a_cut_leaves_no_trace(list: Vec<(u32, u32, u8)>, x: u32, y: u32, cuts: u8) -> bool {
+        let options = RenderOptions { max_zoom: 7, ..RenderOptions::default() };
+        let tile = TileCoord::new(6, x % 64, y % 64).unwrap();
+        let world = wild(&list);
+        let mut cell = world.clone();
+        for zoom in (0..=6).filter(|zoom| cuts >> zoom & 1 == 1) {
+            cell = cut(&cell, tile.ancestor(zoom), options.grid());
+            let bytes = cells::to_bytes(&cell, tile.ancestor(zoom));
+            cell = cells::from_bytes(&bytes, tile.ancestor(zoom)).unwrap();
+        }
+        let draw = |cell: &Cell| render(cell, tile, &options, &|| false).unwrap().bytes;
+        draw(&cell) == draw(&world)
+    }
+
+    fn wrapping_adds_nothing_to_the_middle_of_the_world(list: Vec<(u32, u32, u8)>) -> bool {
+        let options = RenderOptions { max_zoom: 7, ..RenderOptions::default() };
+        let narrow = list.into_iter().map(|(x, y, zoom)| (x / 4 + (u32::MAX / 8 * 3), y, zoom)).collect::<Vec<_>>();
+        let world = wild(&narrow);
+        let tile = TileCoord::new(6, 32, 32).unwrap();
+        let draw = |cell: &Cell| render(cell, tile, &options, &|| false).unwrap().bytes;
+        draw(&world) == draw(&wrap(world.clone(), Grid::new(12, 64)))
+    }
+}
