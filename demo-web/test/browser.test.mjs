@@ -81,6 +81,18 @@ story("the base map is drawn with nothing but this server", ["Anna"], async (ann
   assert(near(await colourAt(page, close, [4.15, 52.15]), [0xb9, 0xd6, 0xd9]), "no water when looked at closely");
 });
 
+story("land that crosses the antimeridian stays on its side of the map", ["Anna"], async (anna) => {
+  const page = await open(anna, server, "base");
+  await page.evaluate(() => window.watersmeet.map.jumpTo({ center: [-10, 45], zoom: 1.2 }));
+  await drawn(page);
+  const image = await screenshot(page, "world");
+  // The latitudes of Chukotka, of Wrangel Island and of Fiji, in the open sea.
+  for (const at of [[0, 67.5], [-5, 71.2], [-20, -16.6], [60, -16.6]]) {
+    assert(near(await colourAt(page, image, at), [0xb9, 0xd6, 0xd9]), `no water at ${at}: ${await colourAt(page, image, at)}`);
+  }
+  assert(near(await colourAt(page, image, [25, 67.5]), [0xf4, 0xef, 0xe2]), "no land in Lapland");
+});
+
 story("two people edit one place apart, and meet", ["Anna", "Ben"], async (inAnnas, inBens) => {
   const [anna, ben] = [await open(inAnnas, server, "meet"), await open(inBens, server, "meet")];
   const id = await addPlace(anna, "Old mill");
