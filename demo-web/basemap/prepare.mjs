@@ -34,15 +34,61 @@ const line = (type, coordinates, properties, id) => ({
 /** TopoJSON's rounding puts the antimeridian a hair's breadth beyond 180 degrees. */
 const onEarth = ([x, y]) => [Math.max(-180, Math.min(180, x)), Math.max(-90, Math.min(90, y))];
 
+/**
+ * world-atlas joins rings across the antimeridian and around the pole, as they lie on a globe; on a flat map they have to be cut there
+ * (RFC 7946, 3.1.9). First the ring is walked on without a jump, beyond 180 degrees if it goes there; a ring around a pole does not come
+ * back to where it began, and is closed along the pole.
+ */
+function unrolled(ring) {
+  let turn = 0;
+  const open = ring.slice(0, -1).map(onEarth);
+  const walked = open.map(([x, y], i) => {
+    const step = i ? x - open[i - 1][0] : 0;
+    if (Math.abs(step) > 180) turn -= Math.sign(step) * 360;
+    return [x + turn, y];
+  });
+  const home = open[0][0] - open.at(-1)[0];
+  if (Math.abs(home) > 180) turn -= Math.sign(home) * 360;
+  if (turn === 0) return walked;
+  const pole = open.reduce((sum, [, y]) => sum + y, 0) < 0 ? -90 : 90;
+  const [x, y] = open[0];
+  return [...walked, [x + turn, y], [x + turn, pole], [x, pole]];
+}
+
+/** The part of a ring on one side of a meridian (Sutherland and Hodgman). */
+function half(ring, meridian, east) {
+  const within = ([x]) => (east ? x >= meridian : x <= meridian);
+  return ring.flatMap((point, i) => {
+    const before = ring.at(i - 1);
+    if (within(point) === within(before)) return within(point) ? [point] : [];
+    const y = before[1] + ((point[1] - before[1]) * (meridian - before[0])) / (point[0] - before[0]);
+    return within(point) ? [[meridian, y], point] : [[meridian, y]];
+  });
+}
+
+/** The pieces of a ring in each turn around the globe, all put between -180 and 180 degrees, and closed. */
+const cutRing = ring =>
+  [-360, 0, 360].flatMap(turn => {
+    const piece = half(half(unrolled(ring), turn - 180, true), turn + 180, false);
+    return piece.length < 3 ? [] : [[...piece, piece[0]].map(([x, y]) => [x - turn, y])];
+  });
+
+function cutPolygon([outer, ...holes]) {
+  const pieces = cutRing(outer).map(ring => [ring]);
+  for (const hole of holes.flatMap(cutRing)) {
+    const probe = hole.find(([x]) => Math.abs(x) < 180);
+    (pieces.find(([ring]) => probe && inside([ring], probe)) ?? pieces[0]).push(hole);
+  }
+  return pieces;
+}
+
 const polygonsOf = geometry =>
-  (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).map(rings =>
-    rings.map(ring => ring.map(onEarth)),
-  );
+  (geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates).flatMap(cutPolygon);
 
 const atAntimeridian = rings => rings[0].some(([x]) => Math.abs(x) === 180);
 
 /**
- * One feature a polygon, so that a tile's features are what is in the tile. Only the polygons that Natural Earth had to cut at
+ * One feature a polygon, so that a tile's features are what is in the tile. Only the polygons that were cut at
  * the antimeridian stay together: as one feature their halves become one again, and no coast is drawn along the cut.
  */
 function land() {
@@ -60,6 +106,8 @@ function land() {
 function borders() {
   const world = atlas('countries-10m');
   const lines = mesh(world, world.objects.countries, (a, b) => a !== b).coordinates;
+  const jumps = lines.some(points => points.some(([x], i) => i && Math.abs(x - points[i - 1][0]) > 180));
+  if (jumps) throw new Error('a border crosses the antimeridian, and nothing here cuts lines');
   return lines.map((points, index) => line('LineString', points.map(onEarth), {}, index + 1));
 }
 
