@@ -91,11 +91,10 @@ fn by_zoom(
 ) -> Result<BTreeMap<u8, ZoomDescription>, ArchiveError> {
     let mut zooms = BTreeMap::<u8, ZoomDescription>::new();
     each(&mut |entry| {
-        // A run may be long, but ours are as long as they have tiles; a false one ends with its zoom.
         let Some(first) = TileCoord::from_number(entry.number) else { return };
         let zoom = zooms.entry(first.z()).or_default();
         zoom.tiles += u64::from(entry.run_length);
-        zoom.bytes += u64::from(entry.run_length) * u64::from(entry.length);
+        zoom.bytes = zoom.bytes.saturating_add(u64::from(entry.run_length) * u64::from(entry.length));
         if zoom.largest.is_none_or(|(_, bytes)| bytes < entry.length) {
             zoom.largest = Some((first, entry.length));
         }

@@ -19,6 +19,9 @@ use crate::simplify::{Rounding, TilePoint};
 /// has to mean the same bytes for ever. The test `golden` in `tests/` says when.
 pub const RENDERER_REVISION: u32 = 1;
 
+/// Whether to stop is asked every so many features: asking may cost as much as drawing a point.
+const ASK_EVERY: usize = 64;
+
 /// A rendered tile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
@@ -35,7 +38,7 @@ pub struct Rendered {
 #[error("the tile took too long to render")]
 pub struct Stopped;
 
-/// Draws a tile from a cell that covers it. `stop` is asked before each feature whether to give up.
+/// Draws a tile from a cell that covers it. `stop` is asked now and then whether to give up.
 ///
 /// # Errors
 /// When told to stop.
@@ -49,11 +52,13 @@ pub fn render(
     let mut layers = Vec::with_capacity(cell.layers.len());
     for layer in &cell.layers {
         let mut features = Vec::new();
-        for feature in layer.features.iter().filter(|feature| feature.min_zoom <= tile.z()) {
-            if stop() {
+        for (index, feature) in layer.features.iter().enumerate() {
+            if index.is_multiple_of(ASK_EVERY) && stop() {
                 return Err(Stopped);
             }
-            features.extend(painter.feature(feature));
+            if feature.min_zoom <= tile.z() {
+                features.extend(painter.feature(feature));
+            }
         }
         layers.push(TileLayer { dictionary: layer.dictionary.clone(), features });
     }

@@ -19,6 +19,9 @@ use crate::varint::Malformed;
 /// How deep directories may nest (specification, section 3: the root and three levels of leaves at most).
 const DEPTH_MAX: usize = 4;
 
+/// How many leaf directories an archive may have: as many as all tiles of zoom 16 need in leaves of 4,096.
+const LEAVES_MAX: usize = 1 << 20;
+
 /// How many leaf directories are kept in memory; beyond that they are read again.
 const LEAVES_KEPT_MAX: usize = 256;
 
@@ -46,6 +49,9 @@ pub enum ArchiveError {
     /// Directories lead to directories without end.
     #[error("the archive's directories nest more than {DEPTH_MAX} deep")]
     TooDeep,
+    /// There are more leaves than any archive needs: some lead to each other.
+    #[error("the archive has more than {LEAVES_MAX} leaf directories")]
+    TooManyLeaves,
     /// The metadata is not JSON.
     #[error("the archive's metadata is not JSON: {0}")]
     Metadata(serde_json::Error),
@@ -151,13 +157,14 @@ impl<R: ByteReader> Archive<R> {
     /// # Errors
     /// When a directory cannot be read or is broken.
     pub fn each_entry(&self, visit: &mut dyn FnMut(Entry)) -> Result<(), ArchiveError> {
-        self.each_below(&self.root, DEPTH_MAX, visit)
+        self.each_below(&self.root, DEPTH_MAX, &mut 0, visit)
     }
 
     fn each_below(
         &self,
         entries: &[Entry],
         depth: usize,
+        leaves: &mut usize,
         visit: &mut dyn FnMut(Entry),
     ) -> Result<(), ArchiveError> {
         for entry in entries {
@@ -166,7 +173,11 @@ impl<R: ByteReader> Archive<R> {
                 continue;
             }
             let deeper = depth.checked_sub(1).ok_or(ArchiveError::TooDeep)?;
-            self.each_below(&self.leaf(entry.offset, entry.length)?, deeper, visit)?;
+            *leaves += 1;
+            if *leaves > LEAVES_MAX {
+                return Err(ArchiveError::TooManyLeaves);
+            }
+            self.each_below(&self.leaf(entry.offset, entry.length)?, deeper, leaves, visit)?;
         }
         Ok(())
     }
