@@ -133,6 +133,9 @@ impl BuildReport {
 
 impl fmt::Display for BuildReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.archive_bytes == 0 {
+            return self.show_skipped(f);
+        }
         for layer in &self.layers {
             writeln!(f, "layer {}: {} features, {} vertices", layer.name, layer.features, layer.vertices)?;
         }

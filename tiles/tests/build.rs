@@ -67,6 +67,12 @@ fn a_build_that_fails_leaves_what_was_there() {
         let told = matches!(error, BuildError::Source(_) | BuildError::Nothing(_));
         assert!(told && !error.to_string().is_empty(), "{text:?}: {error}");
     }
+    let layer = write(&folder, "rubbish.geojson", r#"{"type":"Topology"}"#);
+    let error = build(&[layer], &out, &BuildOptions::default(), &()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("there is nothing to draw:\nskipped 1 features: 1 unknown geometry type\n"),
+        "{error}"
+    );
     let missing = Layer::from_path(folder.path("missing.geojson"));
     assert!(
         build(&[missing], &out, &BuildOptions::default(), &())
