@@ -176,15 +176,16 @@ function countries() {
   const world = atlas('countries-10m');
   const named = feature(world, world.objects.countries).features.filter(f => f.geometry && f.properties.name);
   const labels = named.map(f => {
-    const parts = polygonsOf(f.geometry).map(rings => rings.map(ring => ring.map(mercator)));
-    const largest = parts.reduce((a, b) => (area(b[0]) > area(a[0]) ? b : a));
-    return { name: f.properties.name, iso: f.id, area: area(largest[0]), at: unproject(deepest(largest)) };
+    const parts = polygonsOf(f.geometry).map(rings => ({ rings, flat: rings.map(ring => ring.map(mercator)) }));
+    const largest = parts.reduce((a, b) => (area(b.flat[0]) > area(a.flat[0]) ? b : a));
+    const degrees = +area(largest.rings[0]).toFixed(3);
+    return { name: f.properties.name, iso: f.id, degrees, area: area(largest.flat[0]), at: unproject(deepest(largest.flat)) };
   });
   labels.sort((a, b) => b.area - a.area);
-  return labels.map(({ name, iso, area, at }, rank) => {
+  return labels.map(({ name, iso, degrees, area, at }, rank) => {
     const zoom = Math.ceil(Math.log2(LABEL_PIXELS / 512 / Math.sqrt(area)));
     const min_zoom = Math.max(0, Math.min(9, zoom));
-    return line('Point', at, { name, ...(iso ? { iso } : {}), rank, min_zoom }, Number(iso) || 1000 + rank);
+    return line('Point', at, { name, ...(iso ? { iso } : {}), rank, area: degrees, min_zoom }, Number(iso) || 1000 + rank);
   });
 }
 
