@@ -67,7 +67,7 @@ fn check_history(seed: u64, cut: bool) -> bool {
             check_pull(&mut all[to], &from);
         }
     }
-    let states: Vec<Vec<u8>> = all.iter().map(|document| document.state().encode()).collect();
+    let states: Vec<Vec<u8>> = all.iter().map(Document::encode_state).collect();
     states[0] == states[1] && states[1] == states[2] && all[0].hash() == all[2].hash()
 }
 
@@ -133,7 +133,7 @@ quickcheck! {
         let ops = random_ops(&mut rng);
         document.commit(now(), ops.clone()).unwrap();
         restored.commit(now(), ops).unwrap();
-        document.state().encode() == restored.state().encode()
+        document.encode_state() == restored.state().encode()
     }
 
     fn strangers_bytes_neither_panic_nor_change_a_document_that_refuses_them(seed: u64, noise: Vec<(u16, u8)>) -> bool {

@@ -136,3 +136,8 @@ impl Client {
         self.stopped.cancelled()
     }
 }
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

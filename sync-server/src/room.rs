@@ -271,7 +271,7 @@ impl Room {
     /// Puts a snapshot in place of the log when replaying it would take long.
     async fn compact_if_long(&mut self) {
         if self.tail.is_long(&self.limits) {
-            let state = self.document.state().encode();
+            let state = self.document.encode_state();
             let upto = self.tail.compacted(state.len());
             self.committer.compact(self.name.clone(), upto, state).await;
             // Whoever lacks more than a whole tail is told the state, which is smaller than what the log would say of it;

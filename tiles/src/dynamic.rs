@@ -12,11 +12,11 @@ use crate::archive::Archive;
 use crate::cells;
 use crate::compress::unpack;
 use crate::coord::TileCoord;
+use crate::error::TileError;
 use crate::feature::Cell;
 use crate::options::RenderOptions;
 use crate::reader::ByteReader;
 use crate::render::{Rendered, render};
-use crate::set::TileError;
 
 /// Unpacked cells may take so many bytes of memory, per set.
 pub const CELLS_BYTES_MAX: u64 = 128 << 20;

@@ -195,3 +195,13 @@ impl Geometry {
         vertices * size_of::<Vertex>()
     }
 }
+/// A geometry in longitude and latitude, degrees; further dimensions are left out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// One or more points.
+    Points(Vec<[f64; 2]>),
+    /// One or more lines.
+    Lines(Vec<Vec<[f64; 2]>>),
+    /// One or more polygons: the outer ring, then its holes, each closed by its first position.
+    Polygons(Vec<Vec<Vec<[f64; 2]>>>),
+}

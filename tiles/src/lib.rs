@@ -33,6 +33,7 @@ pub mod cut;
 mod describe;
 pub mod dynamic;
 pub mod encode;
+mod error;
 pub mod feature;
 mod http;
 mod metadata;
@@ -51,6 +52,7 @@ mod varint;
 pub use build::{BuildError, Layer, build, build_from, cells_path};
 pub use coord::{Bounds, CoordError, Grid, Point, TileCoord, WORLD, WORLD_BITS};
 pub use describe::{Description, LayerDescription, ZoomDescription, show};
+pub use error::TileError;
 pub use feature::Value;
 pub use http::{ServeOptions, router};
 pub use options::{
@@ -58,7 +60,7 @@ pub use options::{
 };
 pub use reader::{ByteReader, FileReader};
 pub use report::{BuildReport, EXAMPLES_MAX, LayerReport, Progress, Skipped, Stage, ZoomReport};
-pub use set::{OpenError, Tile, TileError, TileSet, Tiles};
+pub use set::{OpenError, Tile, TileSet, Tiles};
 pub use sets::{NAME_BYTES_MAX, OLD_VERSIONS_KEPT, Sets, SetsError};
 pub use source::Source;
 pub use varint::Malformed;

@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use crate::coord::{Point, WORLD};
-use crate::source::Shape;
+use crate::feature::Shape;
 
 /// Coordinates may lie this far beyond ±180° and ±90°, in degrees: other programs' rounding puts them there.
 pub const SLACK_DEGREES: f64 = 1e-6;

@@ -4,7 +4,6 @@
 //! several sets, or several versions of one (see [`Sets`](crate::Sets)).
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::{fs, io};
 
 use bytes::Bytes;
@@ -14,57 +13,13 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::archive::{Archive, ArchiveError, TileKind};
 use crate::build::cells_path;
-use crate::compress::{CompressError, Encoding};
+use crate::compress::Encoding;
 use crate::coord::TileCoord;
 use crate::dynamic::Dynamic;
+use crate::error::TileError;
 use crate::metadata::{OURS, Ours, version};
 use crate::options::OptionsError;
 use crate::reader::{ByteReader, FileReader};
-use crate::render::Stopped;
-use crate::varint::Malformed;
-
-/// Why a tile cannot be given.
-#[derive(Clone, Debug, Error)]
-pub enum TileError {
-    /// An archive cannot be read.
-    #[error(transparent)]
-    Archive(#[from] Arc<ArchiveError>),
-    /// Packed bytes are broken.
-    #[error("a cell is broken: {0}")]
-    Packed(CompressError),
-    /// A cell is broken.
-    #[error("the cell {tile} is broken: {error}")]
-    Cell {
-        /// Which cell.
-        tile: TileCoord,
-        /// What is wrong with it.
-        error: Malformed,
-    },
-    /// Rendering was stopped.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    /// Another request loaded the same cell, and failed.
-    #[error(transparent)]
-    Shared(Arc<TileError>),
-}
-
-impl From<ArchiveError> for TileError {
-    fn from(error: ArchiveError) -> Self {
-        Self::Archive(Arc::new(error))
-    }
-}
-
-impl TileError {
-    /// Whether trying again later may help.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        match self {
-            Self::Stopped(_) => true,
-            Self::Shared(inner) => inner.is_stopped(),
-            _ => false,
-        }
-    }
-}
 
 /// Why a set cannot be opened.
 #[derive(Debug, Error)]

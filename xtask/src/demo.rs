@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: from an empty clone to a map that people edit together.
 
-use crate::run::{self, Error, cargo, command};
+use crate::run::{self, Error, cargo, command, target};
 use crate::{basemap, wasm};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -32,11 +32,6 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), Error> {
     let mut serve = command(watersmeet, ["serve", "--listen"]);
     serve.arg(format!("127.0.0.1:{port}")).arg("--data").arg(data.join("store"));
     run::run(serve.arg("--tiles").arg(tiles).arg("--web").arg(web))
-}
-
-/// Where cargo puts what it builds.
-pub(crate) fn target(root: &Path) -> PathBuf {
-    root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 fn parse(root: &Path, options: &[String]) -> Result<Options, Error> {

@@ -1,7 +1,6 @@
 //! `cargo xtask test`: every test there is, counted.
 
-use crate::demo::target;
-use crate::run::{self, Error, cargo, command};
+use crate::run::{self, Error, cargo, command, target};
 use crate::{basemap, chromium, wasm};
 use std::path::Path;
 use std::process::{Command, ExitCode};

@@ -1,7 +1,6 @@
 //! The WASM module, the npm package around it, and the web app on top: built without any tool but cargo and npm.
 
-use crate::demo::target;
-use crate::run::{Error, cargo, command, output, run};
+use crate::run::{Error, cargo, command, output, run, target};
 use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
 

@@ -53,25 +53,7 @@ impl Delta {
 
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORMAT];
-        self.encode_header(&mut out);
-        let replicas =
-            self.to.iter().enumerate().map(|(index, (replica, _))| (replica, index as u64)).collect();
-        Encoder { replicas, latest: self.latest.0, out: &mut out }.map(&self.root);
-        out
-    }
-
-    /// Replicas ascending as differences, how far each had come and has come, and the latest stamp.
-    fn encode_header(&self, out: &mut Vec<u8>) {
-        put(out, self.to.len() as u64);
-        let mut last = 0;
-        for (replica, seq) in self.to.iter() {
-            put(out, replica.get() - last);
-            put(out, seq);
-            put(out, self.from.seq(replica));
-            last = replica.get();
-        }
-        put(out, self.latest.0);
+        encode(&self.from, &self.to, self.latest, &self.root, self.root.0.whole)
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
@@ -107,6 +89,34 @@ impl Delta {
     }
 }
 
+/// The bytes of a delta from `from` to `to`, which names all of `root` if it is `whole`.
+pub(crate) fn encode(
+    from: &VersionVector,
+    to: &VersionVector,
+    latest: Stamp,
+    root: &Map,
+    whole: bool,
+) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    encode_header(from, to, latest, &mut out);
+    let replicas = to.iter().enumerate().map(|(index, (replica, _))| (replica, index as u64)).collect();
+    Encoder { replicas, latest: latest.0, out: &mut out }.map(root, whole);
+    out
+}
+
+/// Replicas ascending as differences, how far each has come and had come, and the latest stamp.
+fn encode_header(from: &VersionVector, to: &VersionVector, latest: Stamp, out: &mut Vec<u8>) {
+    put(out, to.len() as u64);
+    let mut last = 0;
+    for (replica, seq) in to.iter() {
+        put(out, replica.get() - last);
+        put(out, seq);
+        put(out, from.seq(replica));
+        last = replica.get();
+    }
+    put(out, latest.0);
+}
+
 /// The tree's half of the encoder. Dots are a replica's index in the header, and a number.
 struct Encoder<'a> {
     replicas: BTreeMap<ReplicaId, u64>,
@@ -115,8 +125,8 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    fn map(&mut self, map: &Map) {
-        self.names(map.0.entries.len(), map.0.whole);
+    fn map(&mut self, map: &Map, whole: bool) {
+        self.names(map.0.entries.len(), whole);
         for (key, slot) in map.iter() {
             put_bytes(self.out, key.name.as_bytes());
             let kind = Kind::ALL.iter().position(|kind| *kind == key.kind).unwrap_or_default();
@@ -137,7 +147,7 @@ impl Encoder<'_> {
                 self.dot_fun(&counter.0, |this, subtotal| put_signed(this.out, *subtotal))
             }
             Slot::Set(set) => self.set(set),
-            Slot::Map(map) => self.map(map),
+            Slot::Map(map) => self.map(map, map.0.whole),
         }
     }
 
@@ -199,17 +209,18 @@ impl Decoder<'_> {
             return Err(DecodeError::Limit { what: "keys in a path", limit: PATH_KEYS_MAX });
         }
         let (count, whole) = self.names("map")?;
-        let mut entries = BTreeMap::new();
+        let mut entries: Vec<(Key, Slot)> = Vec::new();
         for _ in 0..count {
             let name = self.reader.text("key", KEY_BYTES_MAX)?;
             let kind_byte = self.reader.byte("kind")?;
             let kind = Kind::ALL.get(usize::from(kind_byte & !EMPTIED)).ok_or(self.reader.invalid("kind"))?;
             let slot = if kind_byte & EMPTIED != 0 { Slot::Empty } else { self.slot(*kind, depth)? };
             let key = Key { name, kind: *kind };
-            self.ascending(entries.last_key_value().map(|(last, _)| last), &key, "key")?;
-            entries.insert(key, slot);
+            self.ascending(entries.last().map(|(last, _)| last), &key, "key")?;
+            entries.push((key, slot));
         }
-        Ok(OrMap(DotMap { entries, whole }))
+        // Built at once from what is in order, the map takes a fraction of the time of insertions.
+        Ok(OrMap(DotMap { entries: entries.into_iter().collect(), whole }))
     }
 
     fn slot(&mut self, kind: Kind, depth: usize) -> Result<Slot, DecodeError> {
@@ -229,14 +240,14 @@ impl Decoder<'_> {
 
     fn set(&mut self) -> Result<OrSet<Value>, DecodeError> {
         let (count, whole) = self.names("set")?;
-        let mut entries = BTreeMap::new();
+        let mut entries: Vec<(Value, DotSet)> = Vec::new();
         for _ in 0..count {
             let item = self.value(0)?;
-            self.ascending(entries.last_key_value().map(|(last, _)| last), &item, "item")?;
+            self.ascending(entries.last().map(|(last, _)| last), &item, "item")?;
             let dots = self.dot_fun(|_| Ok(()))?;
-            entries.insert(item, DotSet(dots.0.into_keys().collect()));
+            entries.push((item, DotSet(dots.0.into_keys().collect())));
         }
-        Ok(OrSet(DotMap { entries, whole }))
+        Ok(OrSet(DotMap { entries: entries.into_iter().collect(), whole }))
     }
 
     fn dot_fun<V>(

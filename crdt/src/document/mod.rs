@@ -161,9 +161,14 @@ impl Document {
         Delta { from: VersionVector::default(), to: self.version().clone(), latest: self.latest, root }
     }
 
+    /// The bytes of [`state`](Self::state), without a copy of it.
+    pub fn encode_state(&self) -> Vec<u8> {
+        delta::encode(&VersionVector::default(), self.version(), self.latest, &self.tree.store, true)
+    }
+
     /// The name of the state: equal for equal states, whatever their history. Not made to withstand an adversary.
     pub fn hash(&self) -> u128 {
-        xxhash_rust::xxh3::xxh3_128(&self.state().encode())
+        xxhash_rust::xxh3::xxh3_128(&self.encode_state())
     }
 
     /// Forgets the log of what every replica is known to have. Who lacks more is sent the whole state.

@@ -229,7 +229,8 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
-    use crate::set::{Tile, TileError};
+    use crate::error::TileError;
+    use crate::set::Tile;
 
     /// Counts its tiles, and gives each only when it is told to.
     struct Slow {

@@ -13,21 +13,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use crate::feature::Shape;
 use crate::feature::Value;
 use crate::project::GeometryFault;
 
 pub use geojson::GeoJson;
-
-/// A geometry in longitude and latitude, degrees; further dimensions are left out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
-    /// One or more points.
-    Points(Vec<[f64; 2]>),
-    /// One or more lines.
-    Lines(Vec<Vec<[f64; 2]>>),
-    /// One or more polygons: the outer ring, then its holes, each closed by its first position.
-    Polygons(Vec<Vec<Vec<[f64; 2]>>>),
-}
 
 /// A feature's id as its source gives it.
 #[derive(Clone, Debug, PartialEq)]

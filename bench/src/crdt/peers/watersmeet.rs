@@ -47,7 +47,7 @@ impl Peer for Watersmeet {
         Some(self.0.since(&v).encode())
     }
     fn save(&mut self) -> Vec<u8> {
-        self.0.state().encode()
+        self.0.encode_state()
     }
     fn load(actor: u64, b: &[u8]) -> Self {
         let mut m = Self::new(actor);

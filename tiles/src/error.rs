@@ -1,0 +1,54 @@
+//! Why a tile cannot be given: what sets and renderers have in common when they fail.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::archive::ArchiveError;
+use crate::compress::CompressError;
+use crate::coord::TileCoord;
+use crate::render::Stopped;
+use crate::varint::Malformed;
+
+/// Why a tile cannot be given.
+#[derive(Clone, Debug, Error)]
+pub enum TileError {
+    /// An archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] Arc<ArchiveError>),
+    /// Packed bytes are broken.
+    #[error("a cell is broken: {0}")]
+    Packed(CompressError),
+    /// A cell is broken.
+    #[error("the cell {tile} is broken: {error}")]
+    Cell {
+        /// Which cell.
+        tile: TileCoord,
+        /// What is wrong with it.
+        error: Malformed,
+    },
+    /// Rendering was stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// Another request loaded the same cell, and failed.
+    #[error(transparent)]
+    Shared(Arc<TileError>),
+}
+
+impl From<ArchiveError> for TileError {
+    fn from(error: ArchiveError) -> Self {
+        Self::Archive(Arc::new(error))
+    }
+}
+
+impl TileError {
+    /// Whether trying again later may help.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        match self {
+            Self::Stopped(_) => true,
+            Self::Shared(inner) => inner.is_stopped(),
+            _ => false,
+        }
+    }
+}
