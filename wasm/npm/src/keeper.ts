@@ -31,6 +31,7 @@ export class Keeper {
   #pending: Pending[] = [];
   /** Whether what is stored has a gap, so that only a whole state helps. */
   #gap = false;
+  #isWorking = false;
   #working: Promise<void> | undefined;
   #stopped = false;
   #onServer: Float64Array | undefined;
@@ -79,28 +80,41 @@ export class Keeper {
   }
 
   #work(): void {
-    this.#working ??= this.#run().finally(() => {
-      this.#working = undefined;
-    });
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    this.#working = this.#run();
   }
 
   async #run(): Promise<void> {
-    let wait = RETRY_FIRST_MILLIS;
-    while (this.#pending.length > 0 || this.#gap || this.#onServer !== this.#onServerWritten) {
-      const batch = this.#pending.splice(0);
-      const onServer = this.#onServer;
-      try {
-        await this.#write(batch, onServer);
-        this.#onServerWritten = onServer;
-        wait = RETRY_FIRST_MILLIS;
-      } catch (error) {
-        this.#gap = true;
-        this.#events.problem(error);
-        await this.#sendUnstored();
-        if (this.#stopped) return;
-        await this.#pause(wait);
-        wait = Math.min(2 * wait, RETRY_MAX_MILLIS);
+    try {
+      for (let wait = RETRY_FIRST_MILLIS; this.#hasWork(); ) {
+        if (await this.#step()) wait = RETRY_FIRST_MILLIS;
+        else if (this.#stopped) return;
+        else wait = await this.#pause(wait);
       }
+    } finally {
+      // With no microtask since the last look at what there is to do: an edit in between would start nothing.
+      this.#isWorking = false;
+    }
+  }
+
+  #hasWork(): boolean {
+    return this.#pending.length > 0 || this.#gap || this.#onServer !== this.#onServerWritten;
+  }
+
+  /** Stores what there is; whether that went well. */
+  async #step(): Promise<boolean> {
+    const batch = this.#pending.splice(0);
+    const onServer = this.#onServer;
+    try {
+      await this.#write(batch, onServer);
+      this.#onServerWritten = onServer;
+      return true;
+    } catch (error) {
+      this.#gap = true;
+      this.#events.problem(error);
+      await this.#sendUnstored();
+      return false;
     }
   }
 
@@ -138,14 +152,16 @@ export class Keeper {
     this.#events.changed();
   }
 
-  #pause(millis: number): Promise<void> {
-    return new Promise((resolve) => {
+  /** Waits; answers with how long to wait the next time. */
+  async #pause(millis: number): Promise<number> {
+    await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, millis);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
+    return Math.min(2 * millis, RETRY_MAX_MILLIS);
   }
 }
 
