@@ -21,7 +21,10 @@ export async function leaseReplica(store: Store): Promise<Lease> {
   if (!locks) return { replica: freshReplica(), release: () => {} };
   for (const replica of await store.replicas()) {
     const release = await hold(locks, store, replica);
-    if (release) return { replica, release };
+    if (!release) continue;
+    // Whoever held it until now may have forgotten it since we asked, having sent edits that it could not store.
+    if ((await store.replicas()).includes(replica)) return { replica, release };
+    release();
   }
   const replica = freshReplica();
   const release = await hold(locks, store, replica);
