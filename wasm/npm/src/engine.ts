@@ -81,6 +81,8 @@ export class Engine {
   #do(action: Exclude<Action, { type: "wait" }>): void {
     switch (action.type) {
       case "send":
+        // `bufferedAmount` is not looked at. What waits in the socket is bounded: the core sends what the server
+        // lacks of a document once, and then each edit once, and gives up a connection that has gone silent.
         if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(action.bytes as Uint8Array<ArrayBuffer>);
         return;
       case "connect":
