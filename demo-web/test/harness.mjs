@@ -6,15 +6,17 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { PNG } from "pngjs";
 
 const demo = dirname(dirname(fileURLToPath(import.meta.url)));
-const target = process.env.CARGO_TARGET_DIR ?? join(demo, "../target");
-const screenshots = join(demo, "../target/screenshots");
+const root = dirname(demo);
+// As cargo in the repository's root takes it.
+const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
+const screenshots = join(root, "target/screenshots");
 mkdirSync(screenshots, { recursive: true });
 
 const binary = process.env.WATERSMEET_BIN ?? join(target, "debug/watersmeet");
