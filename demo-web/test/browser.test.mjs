@@ -353,6 +353,49 @@ story("many edits are kept as one state, and none is lost", ["Anna"], async (inA
   await synced(anna);
 });
 
+story("what comes in while a document is being opened is stored as well", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "first"), await open(inBens, server, "second")];
+  // A document that Anna has, in so many deltas that opening it replaces them.
+  await anna.evaluate(async () => {
+    const { client } = window.watersmeet;
+    const second = await client.open("second");
+    for (let i = 0; i < 100; i++) second.edit((tx) => tx.increment(["annas"]));
+    await second.synced();
+  });
+  await anna.reload();
+  await ready(anna);
+  await anna.evaluate(() => window.watersmeet.doc.synced());
+  await ben.evaluate(() => {
+    window.edits = setInterval(() => window.watersmeet.doc.edit((tx) => tx.increment(["bens"])), 5);
+  });
+  await anna.evaluate(async () => {
+    // A disk that takes its time.
+    const { set, ...rest } = Object.getOwnPropertyDescriptor(IDBTransaction.prototype, "oncomplete");
+    Object.defineProperty(IDBTransaction.prototype, "oncomplete", {
+      ...rest,
+      set(done) { set.call(this, () => setTimeout(done, 500)); },
+    });
+    const { client, doc } = window.watersmeet;
+    // Whatever makes the core send has it ask for the second document too.
+    const sends = setInterval(() => doc.edit((tx) => tx.increment(["n"])), 20);
+    window.second = await client.open("second");
+    clearInterval(sends);
+  });
+  await ben.evaluate(() => clearInterval(window.edits));
+  await synced(ben);
+  const wanted = await hash(ben);
+  const arrived = (page) => page.waitForFunction((it) => window.second.hash() === it, wanted);
+  await arrived(anna);
+  await anna.evaluate(() => window.second.saved());
+  await goOffline(anna);
+  // What was stored last has no sign but that nothing is being stored any more.
+  await anna.waitForTimeout(1_500);
+  await anna.reload();
+  await ready(anna);
+  await anna.evaluate(async () => { window.second = await window.watersmeet.client.open("second"); });
+  assert.equal(await anna.evaluate(() => window.second.hash()), wanted);
+});
+
 story("a device without room says so, and the edits reach the server all the same", ["Anna", "Ben"], async (inAnnas, inBens) => {
   const anna = await open(inAnnas, server, "full");
   await synced(anna);

@@ -138,21 +138,35 @@ export class Client {
   }
 
   async #open(name: string): Promise<Doc> {
-    const { raw } = this.#host;
-    if (this.#store) {
-      await this.#store.read(name, ({ deltas, onServer }) => {
-        raw.open(name, deltas, onServer);
-        return raw.state(name);
-      });
-    } else {
-      raw.open(name, [], undefined);
-    }
     const doc = new Doc(name, this.#host);
-    if (this.#store) doc.keepBy(this.#keeper(doc, this.#store));
-    this.#docs.set(name, doc);
-    if (this.#missed.delete(name)) await this.#readAgain(name);
+    try {
+      if (this.#store) await this.#read(doc, this.#store);
+      else this.#enter(doc, [], undefined);
+    } catch (error) {
+      this.#docs.delete(name);
+      this.#host.raw.close(name);
+      throw error;
+    }
+    if (this.#missed.delete(name)) await this.#catchUp(doc);
     this.#engine.poll();
     return doc;
+  }
+
+  async #read(doc: Doc, store: Store): Promise<void> {
+    await store.read(doc.name, ({ deltas, onServer }) => {
+      this.#enter(doc, deltas, onServer);
+      doc.keepBy(this.#keeper(doc, store));
+      return this.#host.raw.state(doc.name);
+    });
+  }
+
+  /**
+   * The core knows the document from here on, and tells of what comes in for it. So whoever stores that has to be
+   * there before anything else happens, such as the end of the transaction that reads.
+   */
+  #enter(doc: Doc, deltas: Uint8Array[], onServer: Float64Array | undefined): void {
+    this.#host.raw.open(doc.name, deltas, onServer);
+    this.#docs.set(doc.name, doc);
   }
 
   #keeper(doc: Doc, store: Store): Keeper {
@@ -175,6 +189,7 @@ export class Client {
   async close(): Promise<void> {
     this.disconnect();
     this.#tabs?.close();
+    await Promise.allSettled(this.#opening.values());
     await Promise.all([...this.#docs.values()].map((doc) => doc.keeper?.stop()));
     for (const name of this.#docs.keys()) this.#host.raw.close(name);
     this.#docs.clear();
@@ -216,10 +231,14 @@ export class Client {
       return;
     }
     const changes = this.#host.raw.takeIn(name, delta);
-    if (!changes) return void this.#readAgain(name).catch((error: unknown) => doc.storing(words(error)));
+    if (!changes) return void this.#catchUp(doc);
     doc.changed(changes);
     this.#engine.poll();
     doc.report();
+  }
+
+  async #catchUp(doc: Doc): Promise<void> {
+    await this.#readAgain(doc.name).catch((error: unknown) => doc.storing(words(error)));
   }
 
   /** Takes in what other tabs have stored; it is in the store in an order without gaps. */
