@@ -322,24 +322,27 @@ story("two tabs share what is on the device, and never a replica", ["Anna"], asy
   await converged(first, third);
 });
 
+/** How many rows of a document this device stores. */
+const rowsOf = (page, map) => page.evaluate((name) => new Promise((resolve) => {
+  const request = indexedDB.open("watersmeet-demo");
+  request.onsuccess = () => {
+    const count = request.result.transaction("deltas").objectStore("deltas").index("name").count(name);
+    count.onsuccess = () => (request.result.close(), resolve(count.result));
+  };
+}), map);
+
 story("many edits are kept as one state, and none is lost", ["Anna"], async (inAnnas) => {
   const anna = await open(inAnnas, server, "many");
   await goOffline(anna);
   await anna.evaluate(async () => {
     const { doc } = window.watersmeet;
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 200; i++) {
       doc.edit((tx) => tx.set(["n", String(i % 10)], i).increment(["sum"]));
       if (i % 3 === 0) await doc.saved();
     }
     await doc.saved();
   });
-  const rows = () => anna.evaluate(() => new Promise((resolve) => {
-    const request = indexedDB.open("watersmeet-demo");
-    request.onsuccess = () => {
-      const count = request.result.transaction("deltas").objectStore("deltas").index("name").count("many");
-      count.onsuccess = () => (request.result.close(), resolve(count.result));
-    };
-  }));
+  const rows = () => rowsOf(anna, "many");
   const [before, deltas] = [await hash(anna), await rows()];
   assert(deltas > 64, `${deltas} deltas`);
   await anna.reload();
@@ -351,6 +354,28 @@ story("many edits are kept as one state, and none is lost", ["Anna"], async (inA
   assert.equal(await hash(anna), before);
   await goOnline(anna);
   await synced(anna);
+});
+
+story("tabs that are open all day do not fill the device, and lose nothing", ["Anna"], async (inAnnas) => {
+  const tabs = [await open(inAnnas, server, "long"), await open(inAnnas, server, "long")];
+  for (const page of tabs) await goOffline(page);
+  const editAll = (page, who) => page.evaluate(async (key) => {
+    const { doc } = window.watersmeet;
+    for (let i = 0; i < 600; i++) {
+      doc.edit((tx) => tx.increment([key]));
+      if (i % 20 === 0) await doc.saved();
+    }
+    await doc.saved();
+  }, who);
+  await Promise.all(tabs.map((page, index) => editAll(page, `tab ${index}`)));
+  const all = { "tab 0": 600, "tab 1": 600 };
+  for (const page of tabs) await page.waitForFunction(() => Object.values(window.watersmeet.doc.toJSON()).join() === "600,600");
+  const rows = await rowsOf(tabs[0], "long");
+  assert(rows < 600, `${rows} rows of 1200 edits`);
+  await tabs[1].close();
+  await tabs[0].reload();
+  await ready(tabs[0]);
+  assert.deepEqual(await json(tabs[0]), all);
 });
 
 story("what comes in while a document is being opened is stored as well", ["Anna", "Ben"], async (inAnnas, inBens) => {

@@ -172,6 +172,7 @@ export class Client {
   #keeper(doc: Doc, store: Store): Keeper {
     return new Keeper(doc.name, this.#host.raw, store, {
       stored: (delta) => this.#tabs?.tell(doc.name, delta),
+      crowded: () => this.#readAgain(doc.name),
       changed: () => {
         this.#engine.poll();
         doc.report();
@@ -241,13 +242,17 @@ export class Client {
     await this.#readAgain(doc.name).catch((error: unknown) => doc.storing(words(error)));
   }
 
-  /** Takes in what other tabs have stored; it is in the store in an order without gaps. */
+  /**
+   * Takes in what other tabs have stored; it is in the store in an order without gaps. The store may then replace it
+   * by the state that contains it.
+   */
   async #readAgain(name: string): Promise<void> {
     const { raw } = this.#host;
     await this.#store?.read(name, ({ deltas }) => {
-      const changes = deltas.flatMap((delta) => raw.takeIn(name, delta) ?? []);
-      this.#docs.get(name)?.changed(changes);
-      return raw.state(name);
+      const taken = deltas.map((delta) => raw.takeIn(name, delta));
+      this.#docs.get(name)?.changed(taken.flatMap((changes) => changes ?? []));
+      // What is stored must not be replaced by a state that lacks some of it.
+      return taken.includes(undefined) ? undefined : raw.state(name);
     });
     this.#engine.poll();
     this.#docs.get(name)?.report();

@@ -12,6 +12,8 @@ interface Pending {
 
 const RETRY_FIRST_MILLIS = 1_000;
 const RETRY_MAX_MILLIS = 60_000;
+/** After so many deltas of a tab that stays open, what is stored is made one state. */
+const ROWS_MAX = 256;
 
 /** What a keeper tells. */
 export interface KeeperEvents {
@@ -21,6 +23,8 @@ export interface KeeperEvents {
   problem(error: unknown): void;
   /** The core may have something to do. */
   changed(): void;
+  /** Many rows are stored, which one state could replace. */
+  crowded(): Promise<void>;
 }
 
 export class Keeper {
@@ -34,6 +38,8 @@ export class Keeper {
   #isWorking = false;
   #working: Promise<void> | undefined;
   #stopped = false;
+  /** How many deltas were stored here since they were last made one state. */
+  #rows = 0;
   #onServer: Float64Array | undefined;
   #onServerWritten: Float64Array | undefined;
   /** The version up to which edits made here are on the disk. */
@@ -109,6 +115,7 @@ export class Keeper {
     try {
       await this.#write(batch, onServer);
       this.#onServerWritten = onServer;
+      await this.#compact();
       return true;
     } catch (error) {
       this.#gap = true;
@@ -125,12 +132,20 @@ export class Keeper {
       this.#gap = false;
       this.#events.problem(undefined);
     }
+    this.#rows += deltas.length;
     for (const delta of deltas) this.#events.stored(delta);
     if (version) {
       this.stored = version;
       this.#raw.stored(this.#name, version);
       this.#events.changed();
     }
+  }
+
+  async #compact(): Promise<void> {
+    if (this.#rows < ROWS_MAX) return;
+    this.#rows = 0;
+    // Deltas that stay are as good; after as many more it is tried again.
+    await this.#events.crowded().catch(() => undefined);
   }
 
   #everything(): { deltas: Uint8Array[]; version: Float64Array } {

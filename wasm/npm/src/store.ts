@@ -27,7 +27,7 @@ interface DeltaRow {
   delta: Uint8Array;
 }
 
-/** With more deltas than this, opening a document replaces them by one state. */
+/** With more deltas than this, reading a document replaces them by one state. */
 const DELTAS_MAX = 64;
 
 const SCHEMA = 1;
@@ -49,17 +49,17 @@ export class Store {
 
   /**
    * Reads a document. `build` is given what is stored; what it answers with, a state that contains all of it,
-   * replaces the deltas if there are many. If replacing fails, all stays as it was.
+   * replaces the deltas if there are many. If it answers with none, or replacing fails, all stays as it was.
    *
    * All of it is one transaction: what another tab writes comes either before the reading or after the state.
    */
-  async read(name: string, build: (stored: Stored) => Uint8Array): Promise<void> {
+  async read(name: string, build: (stored: Stored) => Uint8Array | undefined): Promise<void> {
     let built: { error?: unknown } | undefined;
     const take = (deltas: IDBObjectStore, stored: Stored, keys: IDBValidKey[]) => {
       try {
         const state = build(stored);
         built = {};
-        if (keys.length <= DELTAS_MAX) return;
+        if (!state || keys.length <= DELTAS_MAX) return;
         deltas.add({ name, delta: state } satisfies DeltaRow);
         for (const key of keys) deltas.delete(key);
       } catch (error) {
