@@ -83,6 +83,14 @@ impl<T: Clone + Ord> Register<T> {
         Causal { store, seen: context_of(dot, self) }
     }
 
+    /// The delta of writing again, at another time, what the event `written` wrote. Concurrent writes stay.
+    pub fn restamp(&self, dot: Dot, stamp: Stamp, written: Dot) -> Causal<Self> {
+        let again = self.0.iter().find(|(d, _)| *d == written);
+        let store =
+            again.map(|(_, of)| (dot, Stamped { stamp, value: of.value.clone() })).into_iter().collect();
+        Causal { store: Register(DotFun(store)), seen: CausalContext::from_iter([dot, written]) }
+    }
+
     /// The delta of forgetting what is written.
     pub fn clear(&self, dot: Dot) -> Causal<Self> {
         emptied(dot, self)

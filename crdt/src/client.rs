@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The first wait before connecting again, in milliseconds; it doubles with every failure.
 const BACKOFF_FIRST_MILLIS: u64 = 250;
+/// A connection that lasted so long, in milliseconds, was no failure.
+const STABLE_MILLIS: u64 = 10_000;
 /// The longest wait before connecting again, in milliseconds.
 const BACKOFF_MAX_MILLIS: u64 = 15_000;
 /// How long after a document was unavailable it is asked for again, in milliseconds.
@@ -36,7 +38,7 @@ pub enum Action {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
-    /// A document changed by others' edits.
+    /// A document changed, and not by a call of [`Client::edit`] here.
     Changed {
         /// Which.
         name: String,
@@ -44,6 +46,8 @@ pub enum Notice {
         changes: Vec<Change>,
         /// The delta's bytes, to be stored.
         delta: Bytes,
+        /// Of an edit that the client made itself: the version to report as [stored](Client::stored).
+        version: Option<VersionVector>,
     },
     /// A document's [status](Client::status) changed.
     Status {
@@ -127,6 +131,7 @@ pub struct Client {
     limits: Limits,
     link: Link,
     failures: u32,
+    connected_at: Time,
     entries: BTreeMap<String, Entry>,
     actions: VecDeque<Action>,
 }
@@ -141,6 +146,7 @@ impl Client {
             limits: Limits { frame_bytes: 256 << 20, ..Limits::default() },
             link: Link::Offline,
             failures: 0,
+            connected_at: Time::default(),
             entries: BTreeMap::new(),
             actions: VecDeque::new(),
         }
@@ -297,6 +303,7 @@ impl Client {
             self.actions.push_back(Action::Disconnect);
             return;
         }
+        self.connected_at = now;
         let mut session = Session::call(now, self.replica, self.limits.clone());
         for (name, entry) in &self.entries {
             session.open(name, entry.document.version().clone());
@@ -309,6 +316,10 @@ impl Client {
     pub fn disconnected(&mut self, now: Time, random: u64) {
         if matches!(self.link, Link::Offline) {
             return;
+        }
+        let lasted = now.millis().saturating_sub(self.connected_at.millis());
+        if matches!(self.link, Link::Online(_)) && lasted >= STABLE_MILLIS {
+            self.failures = 0;
         }
         let longest = (BACKOFF_FIRST_MILLIS << self.failures.min(16)).min(BACKOFF_MAX_MILLIS);
         self.failures = self.failures.saturating_add(1);
@@ -343,12 +354,17 @@ impl Client {
         if let Some(action) = self.actions.pop_front() {
             return action;
         }
-        match self.link {
-            Link::Waiting { until } if until <= now => {
+        match &mut self.link {
+            // A clock that was set back does not make the wait longer.
+            Link::Waiting { until } if *until > now.plus(BACKOFF_MAX_MILLIS) => {
+                *until = now.plus(BACKOFF_MAX_MILLIS);
+                Action::Wait(*until)
+            }
+            Link::Waiting { until } if *until <= now => {
                 self.link = Link::Connecting;
                 Action::Connect
             }
-            Link::Waiting { until } => Action::Wait(until),
+            Link::Waiting { until } => Action::Wait(*until),
             _ => Action::Wait(session_deadline),
         }
     }
@@ -398,8 +414,11 @@ impl Client {
                 }
             }
             Event::Refused { name, code, message } => {
+                if code == Code::ClockSkew {
+                    self.restamp(now, &name);
+                }
                 let entry = self.entries.get_mut(&name).filter(|entry| entry.channel.is_none());
-                if let Some(entry) = entry.filter(|_| code == Code::Unavailable) {
+                if let Some(entry) = entry.filter(|_| matches!(code, Code::Unavailable | Code::Limit)) {
                     entry.ask_again = Some(now.plus(UNAVAILABLE_MILLIS));
                 }
                 self.notify(Notice::Refused { name, code, message });
@@ -416,8 +435,28 @@ impl Client {
         }
     }
 
+    /// The server refused what was written by a clock that was ahead. If that clock has been set since, what it wrote
+    /// is written again.
+    fn restamp(&mut self, now: Time, name: &str) {
+        let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get_mut(name)) else {
+            return;
+        };
+        let before = entry.document.version().clone();
+        let changes = entry.document.restamp(now, &entry.on_server);
+        if *entry.document.version() == before {
+            return;
+        }
+        if let Some(channel) = entry.channel {
+            session.believe(channel, entry.on_server.clone());
+        }
+        let (delta, version) =
+            (entry.document.since(&before).encode().into(), entry.document.version().clone());
+        self.notify(Notice::Changed { name: name.to_owned(), changes, delta, version: Some(version) });
+        self.flush(name);
+        self.report(name);
+    }
+
     fn on_opened(&mut self, name: &str, channel: u32, version: VersionVector) {
-        self.failures = 0;
         let Link::Online(session) = &mut self.link else { return };
         let Some(entry) = self.entries.get_mut(name) else { return session.close(channel) };
         entry.channel = Some(channel);
@@ -440,7 +479,7 @@ impl Client {
             Ok(changes) => {
                 // The server sends only what is on its disk.
                 entry.on_server.merge(sent);
-                self.notify(Notice::Changed { name: name.clone(), changes, delta: bytes });
+                self.notify(Notice::Changed { name: name.clone(), changes, delta: bytes, version: None });
                 self.report(&name);
             }
             Err(_) => session.lacks(channel, entry.document.version().clone()),

@@ -5,8 +5,10 @@
 //! removal names other replicas' dots, so a context can know of an event whose delta never came.
 
 use crate::Lattice;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Who made an event. Drawn at random by whoever creates a replica, below 2^53 so that JavaScript can hold it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,13 +62,34 @@ pub struct Dot {
 /// assert_eq!((version.seq(anna), version.seq(ben)), (3, 1));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<ReplicaId, u64>")]
-pub struct VersionVector(BTreeMap<ReplicaId, u64>);
+#[serde(transparent)]
+pub struct VersionVector(#[serde(deserialize_with = "bounded")] BTreeMap<ReplicaId, u64>);
 
-impl From<BTreeMap<ReplicaId, u64>> for VersionVector {
-    fn from(entries: BTreeMap<ReplicaId, u64>) -> Self {
-        entries.into_iter().collect()
+/// How many replicas a version from elsewhere may name.
+pub const REPLICAS_MAX: usize = 10_000;
+
+/// Reads a version's entries and stops at [`REPLICAS_MAX`], whatever number of them was announced.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<ReplicaId, u64>, D::Error> {
+    struct Entries;
+    impl<'de> Visitor<'de> for Entries {
+        type Value = BTreeMap<ReplicaId, u64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {REPLICAS_MAX} replicas with their numbers of events")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = BTreeMap::new();
+            while let Some((replica, seq)) = map.next_entry()? {
+                if entries.len() == REPLICAS_MAX || seq == 0 {
+                    return Err(A::Error::custom("too many replicas, or one without events"));
+                }
+                entries.insert(replica, seq);
+            }
+            Ok(entries)
+        }
     }
+    deserializer.deserialize_map(Entries)
 }
 
 impl VersionVector {

@@ -302,23 +302,40 @@ fn whoever_breaks_the_protocol_is_told_how() {
     assert!(matches!(violation(&mut open(), &delta), Violation::OutOfOrder { frame: "Delta", .. }));
     let delta = Frame::Delta { channel: 1, delta: &[7, 7] }.encode();
     assert!(matches!(violation(&mut open(), &delta), Violation::Malformed(_)));
-    let granted = Frame::Opened { name: "other", channel: 3, version: version() }.encode();
-    assert!(matches!(violation(&mut open(), &granted), Violation::OutOfOrder { frame: "Opened", .. }));
+    let answers = [
+        Frame::Opened { name: "other", channel: 3, version: version() },
+        Frame::Ack { channel: 1, version: version() },
+        Frame::Refused { name: DOCUMENT, code: Code::Limit, message: "" },
+    ];
+    for answer in answers {
+        let found = violation(&mut open(), &answer.encode());
+        assert!(matches!(found, Violation::OutOfOrder { when: "from the end that called", .. }), "{found}");
+    }
     let loud = Frame::Presence { channel: 1, peer: 1, state: &[0; 2_000] }.encode();
     assert!(matches!(violation(&mut open(), &loud), Violation::Limit { .. }));
 }
 
 #[test]
-fn a_frame_or_a_number_of_documents_beyond_a_limit_ends_the_session() {
-    let limits = Limits { frame_bytes: 10, documents: 2, ..Limits::default() };
+fn a_document_too_many_is_refused_and_the_others_go_on() {
+    let limits = Limits { documents: 2, ..Limits::default() };
     let mut session = Session::listen(Time::default(), ReplicaId::new(0), limits);
     session.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
     for name in ["a", "b"] {
         let frame = Frame::Open { name, version: VersionVector::default() };
         session.handle(Time::default(), Input::Frame(&frame.encode())).unwrap();
     }
+    outputs(&mut session);
     let third = Frame::Open { name: "c", version: VersionVector::default() }.encode();
-    assert!(matches!(violation(&mut session, &third), Violation::Limit { limit: 2, .. }));
+    session.handle(Time::default(), Input::Frame(&third)).unwrap();
+    let said = outputs(&mut session);
+    let [Output::Send(refused)] = &said[..] else { panic!("{said:?}") };
+    assert!(matches!(Frame::decode(refused), Some(Frame::Refused { name: "c", code: Code::Limit, .. })));
+    session.handle(Time::default(), Input::Frame(&Frame::Ping.encode())).unwrap();
+    assert_eq!(outputs(&mut session), [Output::Send(Frame::Pong.encode().into())]);
+}
+
+#[test]
+fn a_frame_beyond_the_limit_ends_the_session() {
     let mut session =
         Session::listen(Time::default(), ReplicaId::new(0), Limits { frame_bytes: 10, ..Limits::default() });
     assert_eq!(violation(&mut session, &[0; 11]), Violation::TooLarge { bytes: 11, limit: 10 });
@@ -373,6 +390,173 @@ fn what_is_said_on_a_channel_just_closed_is_let_pass() {
     assert!(outputs(&mut session).is_empty());
     let late = Frame::Delta { channel: 1, delta: &[] }.encode();
     assert!(matches!(violation(&mut session, &late), Violation::OutOfOrder { .. }));
+}
+
+#[test]
+fn a_clock_that_jumps_costs_a_question_and_not_the_connection() {
+    let mut session = greeted();
+    outputs(&mut session);
+    let day = Time::default().plus(24 * 3_600_000);
+    session.handle(day, Input::Tick).unwrap();
+    assert_eq!(outputs(&mut session), [Output::Send(Frame::Ping.encode().into())]);
+    session.handle(day, Input::Frame(&Frame::Pong.encode())).unwrap();
+    // Set back: the silence that follows is noticed as any other.
+    session.handle(Time::default(), Input::Tick).unwrap();
+    let Output::Wait(idle) = session.poll() else { panic!("nothing is left to say") };
+    assert!(idle <= Time::default().plus(Limits::default().idle_millis));
+}
+
+#[test]
+fn a_large_delta_comes_in_parts() {
+    let mut document = Document::new(ReplicaId::new(1));
+    for n in 0..3 {
+        document.edit(Time::default(), |tx| tx.set(&[&format!("k{n}")], vec![n; 4 << 20])).unwrap();
+    }
+    let mut sender = Session::call(Time::default(), ReplicaId::new(1), Limits::default());
+    sender.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
+    sender.open(DOCUMENT, document.version().clone());
+    let granted = Frame::Opened { name: DOCUMENT, channel: 1, version: VersionVector::default() }.encode();
+    sender.handle(Time::default(), Input::Frame(&granted)).unwrap();
+    outputs(&mut sender);
+    sender.send(1, &document.state());
+    let frames: Vec<_> = outputs(&mut sender)
+        .into_iter()
+        .map(|output| if let Output::Send(bytes) = output { bytes } else { panic!("{output:?}") })
+        .collect();
+    assert!(frames.len() == 4 && frames.iter().all(|frame| frame.len() <= (4 << 20) + 16));
+    let mut receiver = open();
+    outputs(&mut receiver);
+    for frame in &frames {
+        receiver.handle(Time::default(), Input::Frame(frame)).unwrap();
+    }
+    let events = outputs(&mut receiver);
+    let [Output::Event(Event::Delta { delta, .. })] = &events[..] else { panic!("{} events", events.len()) };
+    assert_eq!(*delta, document.state());
+
+    let limits = Limits { delta_bytes: 6 << 20, ..Limits::default() };
+    let mut receiver = Session::listen(Time::default(), ReplicaId::new(0), limits);
+    receiver.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
+    let wish = Frame::Open { name: DOCUMENT, version: VersionVector::default() }.encode();
+    receiver.handle(Time::default(), Input::Frame(&wish)).unwrap();
+    receiver.accept(DOCUMENT, 1, VersionVector::default(), VersionVector::default());
+    receiver.handle(Time::default(), Input::Frame(&frames[0])).unwrap();
+    assert!(matches!(violation(&mut receiver, &frames[1]), Violation::TooLarge { .. }));
+}
+
+/// A client with the document open on channel 1, where the server has `version` of it; what it sends.
+fn online(client: &mut Client, now: Time, version: VersionVector) -> Vec<Vec<u8>> {
+    client.go_online(now);
+    let first =
+        std::iter::from_fn(|| Some(client.poll(now))).find(|action| !matches!(action, Action::Notify(_)));
+    assert_eq!(first, Some(Action::Connect));
+    client.connected(now);
+    client.received(now, &hello(PROTOCOL), 0);
+    client.received(now, &Frame::Opened { name: DOCUMENT, channel: 1, version }.encode(), 0);
+    sent(client, now)
+}
+
+/// The frames that a client wants to send now.
+fn sent(client: &mut Client, now: Time) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    loop {
+        match client.poll(now) {
+            Action::Send(bytes) => frames.push(bytes.to_vec()),
+            Action::Notify(_) => {}
+            Action::Wait(_) => return frames,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn deltas(frames: &[Vec<u8>]) -> Vec<Delta> {
+    let delta = |frame: &Vec<u8>| match Frame::decode(frame) {
+        Some(Frame::Delta { delta, .. }) => Some(Delta::decode(delta).unwrap()),
+        _ => None,
+    };
+    frames.iter().filter_map(delta).collect()
+}
+
+#[test]
+fn who_comes_back_is_sent_the_difference() {
+    let mut client = Client::new(ReplicaId::new(1), false);
+    client.open(DOCUMENT);
+    let now = Time::default();
+    let op = |n: i64| Op::Insert(vec!["set".into()], Value::from(n));
+    client.edit(DOCUMENT, now, (0..5_000).map(op).collect()).unwrap();
+    let known = client.document(DOCUMENT).unwrap().version().clone();
+    client.edit(DOCUMENT, now, (5_000..5_010).map(op).collect()).unwrap();
+    let [delta] = &deltas(&online(&mut client, now, known.clone()))[..] else {
+        panic!("one delta was expected")
+    };
+    assert_eq!(delta.from(), &known);
+    assert!(delta.encode().len() < 200, "{} bytes", delta.encode().len());
+}
+
+#[test]
+fn waits_double_up_to_a_limit_and_a_random_share_of_them_is_taken() {
+    let mut client = Client::new(ReplicaId::new(1), false);
+    let mut now = Time::default();
+    client.go_online(now);
+    for longest in [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000] {
+        assert_eq!(client.poll(now), Action::Connect);
+        // The random number that makes the wait longest.
+        client.disconnected(now, longest);
+        assert_eq!(client.poll(now), Action::Wait(now.plus(longest)));
+        now = now.plus(longest);
+    }
+    assert_eq!(client.poll(now), Action::Connect);
+    client.disconnected(now, 7_001);
+    assert_eq!(client.poll(now), Action::Wait(now.plus(7_001)), "any share of the wait may be taken");
+    // A clock that is set back by a day does not make it wait for a day.
+    let Action::Wait(until) = client.poll(Time::default()) else { panic!("it waits") };
+    assert!(until.millis() <= 15_000);
+}
+
+/// A server that takes the connection and drops it at once does not start the waits anew; a stable one does.
+#[test]
+fn a_connection_that_lasted_was_no_failure() {
+    let mut client = Client::new(ReplicaId::new(1), false);
+    client.open(DOCUMENT);
+    let mut now = Time::default();
+    for (lasted, longest) in [(10, 250), (10, 500), (10, 1_000), (60_000, 250)] {
+        online(&mut client, now, VersionVector::default());
+        now = now.plus(lasted);
+        client.disconnected(now, longest);
+        let waits =
+            std::iter::from_fn(|| Some(client.poll(now))).find(|action| !matches!(action, Action::Notify(_)));
+        assert_eq!(waits, Some(Action::Wait(now.plus(longest))));
+        now = now.plus(longest);
+    }
+}
+
+#[test]
+fn edits_of_a_fast_clock_arrive_once_the_clock_is_set() {
+    let (now, ahead) = (Time::from_millis(1), Time::from_millis(1).plus(48 * 3_600_000));
+    let mut client = Client::new(ReplicaId::new(1), true);
+    client.open(DOCUMENT);
+    let edited =
+        client.edit(DOCUMENT, ahead, vec![Op::Set(vec!["x".into()], Value::from(1))]).unwrap().unwrap();
+    client.stored(DOCUMENT, edited.version);
+    assert_eq!(deltas(&online(&mut client, ahead, VersionVector::default())).len(), 1);
+    let refused = Frame::Refused { name: DOCUMENT, code: Code::ClockSkew, message: "" }.encode();
+    client.received(ahead, &refused, 0);
+    assert!(deltas(&sent(&mut client, ahead)).is_empty(), "the clock is still wrong");
+    client.received(now, &refused, 0);
+    let mut to_store = None;
+    loop {
+        match client.poll(now) {
+            Action::Notify(Notice::Changed { version, delta, .. }) if !delta.is_empty() => to_store = version,
+            Action::Notify(_) => {}
+            Action::Wait(_) => break,
+            other => panic!("{other:?} before it is stored"),
+        }
+    }
+    client.stored(DOCUMENT, to_store.expect("an edit of the client's own is to be stored"));
+    let [delta] = &deltas(&sent(&mut client, now))[..] else { panic!("one delta was expected") };
+    assert!(delta.latest().time() <= now);
+    let mut server = Document::new(ReplicaId::new(0));
+    server.apply(delta.clone()).unwrap();
+    assert_eq!(server.register(&["x"]), Some(&Value::from(1)));
 }
 
 #[test]

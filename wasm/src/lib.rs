@@ -34,7 +34,7 @@ export type Action =
   | { type: "send"; bytes: Uint8Array }
   | { type: "connect" }
   | { type: "disconnect" }
-  | { type: "changed"; name: string; changes: Change[]; delta: Uint8Array }
+  | { type: "changed"; name: string; changes: Change[]; delta: Uint8Array; version: Float64Array | undefined }
   | { type: "status"; name: string }
   | { type: "presence"; name: string; peer: number; state: Uint8Array }
   | { type: "refused"; name: string; code: string; message: string }
@@ -205,11 +205,12 @@ impl RawClient {
 
 fn notice_to_js(notice: Notice) -> JsValue {
     match notice {
-        Notice::Changed { name, changes, delta } => object([
+        Notice::Changed { name, changes, delta, version } => object([
             ("type", "changed".into()),
             ("name", name.into()),
             ("changes", changes_to_js(&changes)),
             ("delta", bytes(&delta)),
+            ("version", version.map_or(JsValue::UNDEFINED, |version| version_to_js(&version).into())),
         ]),
         Notice::Status { name } => object([("type", "status".into()), ("name", name.into())]),
         Notice::Presence { name, peer, state } => object([

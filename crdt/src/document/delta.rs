@@ -4,9 +4,10 @@
 //! everything. Equal states have equal bytes.
 
 use super::limits::{EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
-use super::tree::{Key, Kind, Map, Slot};
+use super::tree::{Key, Kind, Map, Slot, latest_in};
 use crate::causal::{Counter, OrMap, OrSet, Register, Stamped};
-use crate::store::{DotFun, DotMap, DotSet};
+use crate::dot::REPLICAS_MAX;
+use crate::store::{DotFun, DotMap, DotSet, DotStore};
 use crate::value::canonical;
 use crate::wire::{Reader, put, put_bytes, put_signed};
 use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
@@ -41,7 +42,7 @@ impl Delta {
         &self.to
     }
 
-    /// The latest stamp that its writer knew of. One far in the future comes from a wrong clock.
+    /// The latest stamp of the writes in it. One far in the future comes from a wrong clock.
     pub fn latest(&self) -> Stamp {
         self.latest
     }
@@ -53,7 +54,7 @@ impl Delta {
 
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
-        encode(&self.from, &self.to, self.latest, &self.root, self.root.0.whole)
+        encode(&self.from, &self.to, &self.root, self.root.0.whole)
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
@@ -69,7 +70,11 @@ impl Delta {
         }
         let (mut from, mut to) = (VersionVector::default(), VersionVector::default());
         let mut replicas = Vec::new();
-        for index in 0..reader.count("replicas")? {
+        let count = reader.count("replicas")?;
+        if count > REPLICAS_MAX {
+            return Err(DecodeError::Limit { what: "replicas", limit: REPLICAS_MAX });
+        }
+        for index in 0..count {
             let step = reader.number("replica")?;
             let id = replicas.last().map_or(0, |last: &ReplicaId| last.get()).saturating_add(step);
             let (seq, known) = (reader.number("version")?, reader.number("version")?);
@@ -83,21 +88,22 @@ impl Delta {
         }
         let latest = reader.number("latest stamp")?;
         let mut decoder = Decoder { reader, replicas, to, latest };
-        let root = decoder.map(0)?;
+        let root = decoder.map(0, false)?;
+        if root.0.entries.is_empty() && from != decoder.to && !root.0.whole {
+            return Err(decoder.reader.invalid("root"));
+        }
+        if latest_in(&root).0 != latest {
+            return Err(decoder.reader.invalid("latest stamp"));
+        }
         decoder.reader.end()?;
         Ok(Delta { from, to: decoder.to, latest: Stamp(latest), root })
     }
 }
 
 /// The bytes of a delta from `from` to `to`, which names all of `root` if it is `whole`.
-pub(crate) fn encode(
-    from: &VersionVector,
-    to: &VersionVector,
-    latest: Stamp,
-    root: &Map,
-    whole: bool,
-) -> Vec<u8> {
+pub(crate) fn encode(from: &VersionVector, to: &VersionVector, root: &Map, whole: bool) -> Vec<u8> {
     let mut out = vec![FORMAT];
+    let latest = latest_in(root);
     encode_header(from, to, latest, &mut out);
     let replicas = to.iter().enumerate().map(|(index, (replica, _))| (replica, index as u64)).collect();
     Encoder { replicas, latest: latest.0, out: &mut out }.map(root, whole);
@@ -204,17 +210,23 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    fn map(&mut self, depth: usize) -> Result<Map, DecodeError> {
+    /// `told` says that all of it is told already, because something above it is whole.
+    fn map(&mut self, depth: usize, told: bool) -> Result<Map, DecodeError> {
         if depth > PATH_KEYS_MAX {
             return Err(DecodeError::Limit { what: "keys in a path", limit: PATH_KEYS_MAX });
         }
-        let (count, whole) = self.names("map")?;
+        let (count, whole) = self.names("map", told)?;
+        let told = told || whole;
         let mut entries: Vec<(Key, Slot)> = Vec::new();
         for _ in 0..count {
             let name = self.reader.text("key", KEY_BYTES_MAX)?;
             let kind_byte = self.reader.byte("kind")?;
             let kind = Kind::ALL.get(usize::from(kind_byte & !EMPTIED)).ok_or(self.reader.invalid("kind"))?;
-            let slot = if kind_byte & EMPTIED != 0 { Slot::Empty } else { self.slot(*kind, depth)? };
+            let slot = match kind_byte & EMPTIED {
+                0 => self.slot(*kind, depth, told)?,
+                _ if told => return Err(self.reader.invalid("kind")),
+                _ => Slot::Empty,
+            };
             let key = Key { name, kind: *kind };
             self.ascending(entries.last().map(|(last, _)| last), &key, "key")?;
             entries.push((key, slot));
@@ -223,13 +235,15 @@ impl Decoder<'_> {
         Ok(OrMap(DotMap { entries: entries.into_iter().collect(), whole }))
     }
 
-    fn slot(&mut self, kind: Kind, depth: usize) -> Result<Slot, DecodeError> {
-        Ok(match kind {
+    /// A slot that holds something: an empty one is told as emptied, or not at all.
+    fn slot(&mut self, kind: Kind, depth: usize, told: bool) -> Result<Slot, DecodeError> {
+        let slot = match kind {
             Kind::Register => Slot::Register(Register(self.dot_fun(Self::stamped)?)),
             Kind::Counter => Slot::Counter(Counter(self.dot_fun(|this| this.reader.signed("subtotal"))?)),
-            Kind::Set => Slot::Set(self.set()?),
-            Kind::Map => Slot::Map(self.map(depth + 1)?),
-        })
+            Kind::Set => Slot::Set(self.set(told)?),
+            Kind::Map => Slot::Map(self.map(depth + 1, told)?),
+        };
+        if slot.is_bottom() { Err(self.reader.invalid("slot")) } else { Ok(slot) }
     }
 
     fn stamped(&mut self) -> Result<Stamped<Value>, DecodeError> {
@@ -238,13 +252,16 @@ impl Decoder<'_> {
         Ok(Stamped { stamp, value: self.value(0)? })
     }
 
-    fn set(&mut self) -> Result<OrSet<Value>, DecodeError> {
-        let (count, whole) = self.names("set")?;
+    fn set(&mut self, told: bool) -> Result<OrSet<Value>, DecodeError> {
+        let (count, whole) = self.names("set", told)?;
         let mut entries: Vec<(Value, DotSet)> = Vec::new();
         for _ in 0..count {
             let item = self.value(0)?;
             self.ascending(entries.last().map(|(last, _)| last), &item, "item")?;
             let dots = self.dot_fun(|_| Ok(()))?;
+            if dots.0.is_empty() && (told || whole) {
+                return Err(self.reader.invalid("item"));
+            }
             entries.push((item, DotSet(dots.0.into_keys().collect())));
         }
         Ok(OrSet(DotMap { entries: entries.into_iter().collect(), whole }))
@@ -264,9 +281,14 @@ impl Decoder<'_> {
         Ok(DotFun(entries))
     }
 
-    fn names(&mut self, what: &'static str) -> Result<(usize, bool), DecodeError> {
+    /// How many names follow, and whether those are all; which is not said again within what is whole.
+    fn names(&mut self, what: &'static str, told: bool) -> Result<(usize, bool), DecodeError> {
         let n = self.reader.number(what)?;
-        Ok((self.reader.fits(n >> 1, what)?, n & 1 == 1))
+        let whole = n & 1 == 1;
+        if whole && told {
+            return Err(self.reader.invalid(what));
+        }
+        Ok((self.reader.fits(n >> 1, what)?, whole))
     }
 
     /// A dot that the delta's version contains: nothing is stored that has not been seen.

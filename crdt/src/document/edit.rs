@@ -1,6 +1,8 @@
 //! Local edits: operations by path, checked together, applied together, travelling as one delta.
 
-use super::limits::{KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
+use super::limits::{
+    EDIT_BYTES_MAX, EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX,
+};
 use super::tree::{Key, Kind, Map, Slot};
 use crate::causal::{Counter, OrMap, OrSet, Register};
 use crate::store::{Causal, DotMap, DotStore};
@@ -9,6 +11,11 @@ use crate::{CausalContext, Dot, Stamp, Value};
 /// Why an edit was refused. Nothing of it was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
+    /// A replica that has made as many events as one may.
+    #[error(
+        "this replica has made all the {EVENTS_MAX} events that one may; open the document under a new id"
+    )]
+    ReplicaSpent,
     /// A path without a key.
     #[error("the path is empty; name at least one key")]
     EmptyPath,
@@ -34,12 +41,31 @@ pub enum EditError {
         /// The length of its text or bytes.
         bytes: usize,
     },
+    /// Operations of too many bytes together.
+    #[error("the edit has {bytes} bytes of values, more than {EDIT_BYTES_MAX}; make it in several")]
+    EditTooLarge {
+        /// The bytes of its values.
+        bytes: usize,
+    },
     /// A list that is nested too deeply.
     #[error("the value at {path} has lists nested more than {VALUE_DEPTH_MAX} deep")]
     ValueTooDeep {
         /// The path.
         path: String,
     },
+}
+
+/// The delta of writing again, as `dot` at `stamp`, what the event `written` wrote to the register at `path`.
+pub(crate) fn restamp(
+    root: &Map,
+    path: &[String],
+    dot: Dot,
+    stamp: Stamp,
+    written: Dot,
+) -> Option<Causal<Map>> {
+    at(root, path, Kind::Register, |slot| {
+        Some(of(slot, Slot::Register, |register: &Register<Value>| register.restamp(dot, stamp, written)))
+    })
 }
 
 /// One operation of an edit.
@@ -107,6 +133,14 @@ impl Op {
         }
     }
 
+    /// The bytes of its value.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Op::Set(_, value) | Op::Insert(_, value) | Op::Remove(_, value) => bytes_of(value),
+            Op::Increment(..) | Op::Delete(_) => 0,
+        }
+    }
+
     /// Refuses what a decoder elsewhere would refuse.
     pub(crate) fn check(&self) -> Result<(), EditError> {
         let path = self.path();
@@ -159,6 +193,15 @@ impl Op {
             }),
             Op::Delete(path) => delete(root, &path, dot),
         }
+    }
+}
+
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::List(items) => items.iter().map(bytes_of).sum(),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 8,
     }
 }
 

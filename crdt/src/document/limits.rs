@@ -8,7 +8,9 @@ pub const KEY_BYTES_MAX: usize = 1_024;
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
 /// How deep lists may be nested in a value. Four suffice for a multipolygon.
 pub const VALUE_DEPTH_MAX: usize = 8;
-/// How many touched slots the log remembers before it forgets the oldest deltas.
+/// Bytes of the values in one edit.
+pub const EDIT_BYTES_MAX: usize = 16 << 20;
+/// How many touched slots, or items of sets, the log remembers before it forgets the oldest deltas.
 pub const LOG_SLOTS_MAX: usize = 65_536;
-/// Events of one replica: 2^52, so that its owner can always make some more.
+/// Events of one replica: 2^52. More than anybody makes; who claims them for another spends that other's id.
 pub const EVENTS_MAX: u64 = 1 << 52;

@@ -18,9 +18,9 @@ pub use tree::{Key, Kind, Map, Slot};
 
 use crate::causal::OrMap;
 use crate::store::Causal;
-use crate::{Lattice, ReplicaId, Stamp, Time, Value, VersionVector};
+use crate::{Dot, Lattice, ReplicaId, Stamp, Time, Value, VersionVector};
 use log::Log;
-use tree::{Contexts, Touched, merge_map};
+use tree::{Contexts, Touched, latest_in, merge_map};
 
 /// A leaf of the tree that changed, and of what kind it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,14 @@ impl Document {
     /// If an operation is beyond a [limit](limits); then nothing is changed.
     pub fn commit(&mut self, now: Time, ops: Vec<Op>) -> Result<Vec<Change>, EditError> {
         ops.iter().try_for_each(Op::check)?;
+        let bytes = ops.iter().map(Op::bytes).sum();
+        if bytes > limits::EDIT_BYTES_MAX {
+            return Err(EditError::EditTooLarge { bytes });
+        }
         let before = self.version().seq(self.replica);
+        if before.saturating_add(ops.len() as u64) > limits::EVENTS_MAX {
+            return Err(EditError::ReplicaSpent);
+        }
         let (mut changes, mut touched) = (Vec::new(), Touched::none());
         for op in ops {
             let dot = self.tree.seen.next(self.replica);
@@ -111,6 +118,34 @@ impl Document {
             self.log.record(VersionVector::from_iter([(self.replica, seq)]), &touched);
         }
         Ok(changes)
+    }
+
+    /// Writes again what this replica wrote at times after `now`, because its clock was wrong then, as far as `known`
+    /// does not have it; answers with what changed. From then on the clock goes by `now` again.
+    pub fn restamp(&mut self, now: Time, known: &VersionVector) -> Vec<Change> {
+        let mut wrong = Vec::new();
+        tree::for_each_register(&self.tree.store, &mut Vec::new(), &mut |path, register| {
+            let unknown = |dot: &Dot| dot.replica == self.replica && !known.contains(*dot);
+            let own = register.dots().filter(|(dot, stamp, _)| unknown(dot) && stamp.time() > now);
+            wrong.extend(own.map(|(dot, _, _)| (path.to_vec(), dot)));
+        });
+        let (mut changes, mut touched) = (Vec::new(), Touched::none());
+        self.latest = Stamp::default();
+        for (path, written) in &wrong {
+            let dot = self.tree.seen.next(self.replica);
+            self.latest = self.latest.next(now);
+            let Some(delta) = edit::restamp(&self.tree.store, path, dot, self.latest, *written) else {
+                continue;
+            };
+            touched.add(&Touched::of_map(&delta.store));
+            self.merge(delta, &mut changes);
+        }
+        if !wrong.is_empty() {
+            let seq = self.version().seq(self.replica);
+            self.log.record(VersionVector::from_iter([(self.replica, seq)]), &touched);
+        }
+        self.latest = self.latest.max(latest_in(&self.tree.store));
+        changes
     }
 
     /// Applies what another replica sent; answers with what changed. Doing so again changes nothing.
@@ -152,18 +187,18 @@ impl Document {
         let Some(touched) = self.log.touched_since(has, version) else { return self.state() };
         let from = version.iter().map(|(replica, seq)| (replica, seq.min(has.seq(replica)))).collect();
         let root = if version.beyond(has).is_empty() { Map::default() } else { touched.of(&self.tree.store) };
-        Delta { from, to: version.clone(), latest: self.latest, root }
+        Delta { from, to: version.clone(), latest: latest_in(&root), root }
     }
 
     /// The whole state, to be stored, or sent to whoever is too far behind. It can always be applied.
     pub fn state(&self) -> Delta {
         let root = Touched::Whole.of(&self.tree.store);
-        Delta { from: VersionVector::default(), to: self.version().clone(), latest: self.latest, root }
+        Delta { from: VersionVector::default(), to: self.version().clone(), latest: latest_in(&root), root }
     }
 
     /// The bytes of [`state`](Self::state), without a copy of it.
     pub fn encode_state(&self) -> Vec<u8> {
-        delta::encode(&VersionVector::default(), self.version(), self.latest, &self.tree.store, true)
+        delta::encode(&VersionVector::default(), self.version(), &self.tree.store, true)
     }
 
     /// The name of the state: equal for equal states, whatever their history. Not made to withstand an adversary.

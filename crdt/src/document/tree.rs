@@ -2,7 +2,7 @@
 
 use crate::causal::{Counter, OrMap, OrSet, Register};
 use crate::store::{DotMap, DotSet, DotStore};
-use crate::{CausalContext, Dot, Value};
+use crate::{CausalContext, Dot, Stamp, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds of value that can stand under a key.
@@ -177,6 +177,33 @@ impl DotStore for Slot {
 
     fn apply(&mut self, seen: &CausalContext, delta: Self, delta_seen: &CausalContext) -> bool {
         merge_slot(self, delta, Contexts { ours: seen, theirs: delta_seen }, false, None, &mut |_| {})
+    }
+}
+
+/// The latest stamp of a write that is alive in `map`.
+pub(crate) fn latest_in(map: &Map) -> Stamp {
+    let of_slot = |slot: &Slot| match slot {
+        Slot::Register(register) => register.dots().map(|(_, stamp, _)| stamp).max(),
+        Slot::Map(map) => Some(latest_in(map)),
+        Slot::Empty | Slot::Counter(_) | Slot::Set(_) => None,
+    };
+    map.iter().filter_map(|(_, slot)| of_slot(slot)).max().unwrap_or_default()
+}
+
+/// Visits every register with the names that lead to it.
+pub(crate) fn for_each_register(
+    map: &Map,
+    path: &mut Vec<String>,
+    visit: &mut dyn FnMut(&[String], &Register<Value>),
+) {
+    for (key, slot) in map.iter() {
+        path.push(key.name.clone());
+        match slot {
+            Slot::Register(register) => visit(path, register),
+            Slot::Map(map) => for_each_register(map, path, visit),
+            Slot::Empty | Slot::Counter(_) | Slot::Set(_) => {}
+        }
+        path.pop();
     }
 }
 

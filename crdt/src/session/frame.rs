@@ -88,6 +88,13 @@ pub enum Frame<'a> {
         /// Why, for people.
         message: &'a str,
     },
+    /// Bytes of a delta that is too large for one frame; its next `Delta` has the last of them.
+    Part {
+        /// Of which document.
+        channel: u32,
+        /// Some of the delta's bytes.
+        delta: &'a [u8],
+    },
 }
 
 impl<'a> Frame<'a> {
@@ -110,11 +117,17 @@ impl<'a> Frame<'a> {
         match self {
             Frame::Close { channel }
             | Frame::Delta { channel, .. }
+            | Frame::Part { channel, .. }
             | Frame::Ack { channel, .. }
             | Frame::Lacks { channel, .. }
             | Frame::Presence { channel, .. } => Some(*channel),
             _ => None,
         }
+    }
+
+    /// Whether only the end that was called has it to say.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Frame::Opened { .. } | Frame::Ack { .. } | Frame::Refused { .. })
     }
 
     /// What kind of frame it is.
@@ -125,6 +138,7 @@ impl<'a> Frame<'a> {
             Frame::Opened { .. } => "Opened",
             Frame::Close { .. } => "Close",
             Frame::Delta { .. } => "Delta",
+            Frame::Part { .. } => "Part",
             Frame::Ack { .. } => "Ack",
             Frame::Lacks { .. } => "Lacks",
             Frame::Presence { .. } => "Presence",
@@ -145,7 +159,7 @@ mod tests {
     fn the_frames_hold_still() {
         let version = VersionVector::from_iter([(ReplicaId::new(5), 300)]);
         let state = &[7, 8][..];
-        let frames: [(Frame<'_>, &[u8]); 12] = [
+        let frames: [(Frame<'_>, &[u8]); 13] = [
             (Frame::Hello { protocol: 1, replica: ReplicaId::new(5) }, &[0, 1, 5]),
             (Frame::Open { name: "map", version: version.clone() }, &[1, 3, b'm', b'a', b'p', 1, 5, 0xac, 2]),
             (
@@ -161,6 +175,7 @@ mod tests {
             (Frame::Pong, &[9]),
             (Frame::Refused { name: "m", code: Code::Name, message: "no" }, &[10, 1, b'm', 6, 2, b'n', b'o']),
             (Frame::Error { code: Code::Malformed, message: "no" }, &[11, 0, 2, b'n', b'o']),
+            (Frame::Part { channel: 9, delta: state }, &[12, 9, 2, 7, 8]),
         ];
         for (frame, bytes) in frames {
             assert_eq!(frame.encode(), bytes, "{}", frame.kind());

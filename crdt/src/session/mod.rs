@@ -18,232 +18,23 @@
 //! Bytes from a peer can make [`handle`](Session::handle) return a [`Violation`]. They never panic, and never
 //! allocate more than a small multiple of the frame's length.
 
+mod event;
 mod frame;
+mod limits;
 
+pub use event::{Event, Input, Output};
 pub use frame::{Frame, PROTOCOL};
+pub use limits::{Code, Limits, Violation};
 
-use crate::document::DecodeError;
 use crate::{Delta, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "watersmeet.v1";
 
-/// Everything that a peer can fill, by name.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of one frame.
-    pub frame_bytes: usize,
-    /// Documents open on one connection.
-    pub documents: usize,
-    /// Bytes of a document's name.
-    pub name_bytes: usize,
-    /// Bytes of a presence state.
-    pub presence_bytes: usize,
-    /// How far ahead of ours a caller's clock may be, in milliseconds.
-    pub clock_skew_millis: u64,
-    /// How long to wait for the peer's first frame, in milliseconds.
-    pub handshake_millis: u64,
-    /// How long a connection may be silent before a sign of life is asked for, in milliseconds. After twice as long
-    /// it is given up.
-    pub idle_millis: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            frame_bytes: 16 << 20,
-            documents: 64,
-            name_bytes: 256,
-            presence_bytes: 1_024,
-            clock_skew_millis: 24 * 3_600_000,
-            handshake_millis: 10_000,
-            idle_millis: 10_000,
-        }
-    }
-}
-
-/// Why something was refused or ended, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Code {
-    /// Bytes that are no frame, or no delta.
-    Malformed,
-    /// Larger than a named limit.
-    TooLarge,
-    /// A frame that must not come here or now.
-    OutOfOrder,
-    /// A protocol that is not spoken here.
-    Incompatible,
-    /// Nothing was heard for too long.
-    Silent,
-    /// More than a named limit allows.
-    Limit,
-    /// A name that no document can have.
-    Name,
-    /// A clock that is too far ahead.
-    ClockSkew,
-    /// The document cannot be read or written now.
-    Unavailable,
-    /// The server is going down; connect again.
-    Shutdown,
-}
-
-/// Why a connection ends.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// Bytes that are not a frame.
-    #[error("these bytes are not a frame of {SUBPROTOCOL}")]
-    NotAFrame,
-    /// A delta that cannot be decoded.
-    #[error("malformed delta: {0}")]
-    Malformed(#[from] DecodeError),
-    /// A frame that is larger than [`Limits::frame_bytes`].
-    #[error("a frame of {bytes} bytes is larger than the limit of {limit}")]
-    TooLarge {
-        /// The frame's length.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// A frame that must not come here or now.
-    #[error("a frame of kind {frame} must not come {when}")]
-    OutOfOrder {
-        /// The frame's kind.
-        frame: &'static str,
-        /// What was wrong about its place.
-        when: &'static str,
-    },
-    /// Another protocol.
-    #[error("the peer speaks protocol {theirs}, this is {PROTOCOL}")]
-    Incompatible {
-        /// The peer's protocol.
-        theirs: u16,
-    },
-    /// Nothing was heard for too long.
-    #[error("nothing was heard for {millis} ms")]
-    Silent {
-        /// How long.
-        millis: u64,
-    },
-    /// More than a limit allows.
-    #[error("more than {limit} {what}")]
-    Limit {
-        /// Of what.
-        what: &'static str,
-        /// The limit.
-        limit: usize,
-    },
-    /// The peer ended the connection and said why.
-    #[error("the peer ended the connection: {message}")]
-    Ended {
-        /// Why, for programs.
-        code: Code,
-        /// Why, for people.
-        message: String,
-    },
-}
-
-impl Violation {
-    /// The code that the peer is told.
-    pub fn code(&self) -> Code {
-        match self {
-            Violation::NotAFrame | Violation::Malformed(_) => Code::Malformed,
-            Violation::TooLarge { .. } => Code::TooLarge,
-            Violation::OutOfOrder { .. } => Code::OutOfOrder,
-            Violation::Incompatible { .. } => Code::Incompatible,
-            Violation::Silent { .. } => Code::Silent,
-            Violation::Limit { .. } => Code::Limit,
-            Violation::Ended { code, .. } => *code,
-        }
-    }
-}
-
-/// What comes in.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// Bytes of one frame.
-    Frame(&'a [u8]),
-    /// Time has passed.
-    Tick,
-}
-
-/// What goes out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Bytes of one frame for the peer.
-    Send(Bytes),
-    /// Something for the shell to know or answer.
-    Event(Event),
-    /// Nothing more to do before that time, or before something comes in.
-    Wait(Time),
-}
-
-/// What the peer said or wants.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// It wants a document, of which it has `version`. Answer by [`Session::accept`] or [`Session::refuse`].
-    Open {
-        /// The document's name.
-        name: String,
-        /// What the peer has of it.
-        version: VersionVector,
-    },
-    /// It granted a document, of which it has `version`.
-    Opened {
-        /// The document's name.
-        name: String,
-        /// Its channel.
-        channel: u32,
-        /// What the peer has of it.
-        version: VersionVector,
-    },
-    /// It closed a channel.
-    Closed {
-        /// Which.
-        channel: u32,
-    },
-    /// It sent events.
-    Delta {
-        /// Of which document.
-        channel: u32,
-        /// Decoded.
-        delta: Delta,
-        /// As they came.
-        bytes: Bytes,
-    },
-    /// What it was sent is on its disk.
-    Acknowledged {
-        /// Of which document.
-        channel: u32,
-        /// How far.
-        version: VersionVector,
-    },
-    /// It lacks more than was thought: send since [`Session::peer_has`].
-    Lacks {
-        /// Of which document.
-        channel: u32,
-    },
-    /// A peer's ephemeral state; empty when it has gone.
-    Presence {
-        /// In which document.
-        channel: u32,
-        /// Whose.
-        peer: u64,
-        /// The state.
-        state: Bytes,
-    },
-    /// It refused something of a document.
-    Refused {
-        /// The document's name.
-        name: String,
-        /// Why, for programs.
-        code: Code,
-        /// Why, for people.
-        message: String,
-    },
-}
+/// A delta of more bytes is sent in parts of so many. Well below any listener's [`Limits::frame_bytes`].
+const PART_BYTES: usize = 4 << 20;
 
 /// Where the conversation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,12 +69,15 @@ pub struct Session {
     replica: ReplicaId,
     state: State,
     heard: Time,
-    pinged: bool,
+    /// When a sign of life was asked for that has not come.
+    pinged: Option<Time>,
     /// Documents that this side asked for and the peer has not granted, or the reverse.
     opening: BTreeSet<String>,
     channels: BTreeMap<u32, Channel>,
     /// Channels that this side closed and the peer may still speak on.
     closing: BTreeSet<u32>,
+    /// The beginning of a delta that comes in several frames, and its channel.
+    parts: Option<(u32, Vec<u8>)>,
     out: VecDeque<Output>,
 }
 
@@ -307,10 +101,11 @@ impl Session {
             role,
             replica,
             heard: now,
-            pinged: false,
+            pinged: None,
             opening: BTreeSet::new(),
             channels: BTreeMap::new(),
             closing: BTreeSet::new(),
+            parts: None,
             out: VecDeque::new(),
         }
     }
@@ -341,7 +136,7 @@ impl Session {
     /// What to do next. Drain it until [`Output::Wait`].
     pub fn poll(&mut self) -> Output {
         self.out.pop_front().unwrap_or_else(|| {
-            let idle = self.heard.plus(self.limits.idle_millis << u32::from(self.pinged));
+            let idle = self.pinged.unwrap_or(self.heard).plus(self.limits.idle_millis);
             Output::Wait(match self.state {
                 State::Greeting { deadline } => deadline.min(idle),
                 State::Ready => idle,
@@ -350,20 +145,33 @@ impl Session {
         })
     }
 
+    /// A peer is given up when it was asked for a sign of life and gave none in time. So a clock that jumps, or a
+    /// machine that slept, costs a question and not the connection.
     fn tick(&mut self, now: Time) -> Result<(), Violation> {
-        let silent = now.millis().saturating_sub(self.heard.millis());
-        let given_up = match self.state {
-            State::Greeting { deadline } => now >= deadline,
-            State::Ready | State::Over => silent >= 2 * self.limits.idle_millis,
+        self.bear_clock_set_back(now);
+        let since = |then: Time| now.millis().saturating_sub(then.millis());
+        let given_up = match (self.state, self.pinged) {
+            (State::Greeting { deadline }, _) => now >= deadline,
+            (_, Some(asked)) => since(asked) >= self.limits.idle_millis,
+            (_, None) => false,
         };
         if given_up {
-            return Err(Violation::Silent { millis: silent });
+            return Err(Violation::Silent { millis: since(self.heard) });
         }
-        if silent >= self.limits.idle_millis && !self.pinged {
-            self.pinged = true;
+        if self.pinged.is_none() && since(self.heard) >= self.limits.idle_millis {
+            self.pinged = Some(now);
             self.say(&Frame::Ping);
         }
         Ok(())
+    }
+
+    /// No time that was noted may lie in the future.
+    fn bear_clock_set_back(&mut self, now: Time) {
+        self.heard = self.heard.min(now);
+        self.pinged = self.pinged.map(|asked| asked.min(now));
+        if let State::Greeting { deadline } = &mut self.state {
+            *deadline = (*deadline).min(now.plus(self.limits.handshake_millis));
+        }
     }
 
     fn receive(&mut self, now: Time, bytes: &[u8]) -> Result<(), Violation> {
@@ -371,7 +179,7 @@ impl Session {
             return Err(Violation::TooLarge { bytes: bytes.len(), limit: self.limits.frame_bytes });
         }
         let frame = Frame::decode(bytes).ok_or(Violation::NotAFrame)?;
-        (self.heard, self.pinged) = (now, false);
+        (self.heard, self.pinged) = (now, None);
         match (self.state, frame) {
             (_, Frame::Error { code, message }) => {
                 Err(Violation::Ended { code, message: message.to_owned() })
@@ -403,6 +211,12 @@ impl Session {
                 Ok(())
             }
             Frame::Hello { .. } => Err(out_of_order(&frame, "twice")),
+            frame if self.role == Role::Listener && frame.is_an_answer() => {
+                Err(out_of_order(&frame, "from the end that called"))
+            }
+            Frame::Open { .. } if self.role == Role::Caller => {
+                Err(out_of_order(&frame, "from the end that was called"))
+            }
             Frame::Open { name, version } => self.asked(name, version),
             Frame::Opened { name, channel, version } => self.granted(name, channel, version),
             Frame::Close { channel } => {
@@ -412,6 +226,7 @@ impl Session {
                 self.tell(Event::Closed { channel });
                 Ok(())
             }
+            Frame::Part { channel, delta } => self.part(channel, delta),
             Frame::Delta { channel, delta } => self.delta(now, channel, delta),
             Frame::Ack { channel, version } => {
                 self.channel(channel, "Ack")?;
@@ -438,29 +253,28 @@ impl Session {
     }
 
     fn asked(&mut self, name: &str, version: VersionVector) -> Result<(), Violation> {
-        if self.role == Role::Caller {
-            return Err(Violation::OutOfOrder { frame: "Open", when: "from the end that was called" });
-        }
-        if self.channels.len() + self.opening.len() >= self.limits.documents {
-            return Err(Violation::Limit {
-                what: "documents on one connection",
-                limit: self.limits.documents,
-            });
-        }
-        if name.is_empty() || name.len() > self.limits.name_bytes || name.chars().any(char::is_control) {
-            let message = format!(
-                "a document's name has 1 to {} bytes and no control characters",
-                self.limits.name_bytes
-            );
-            self.say(&Frame::Refused { name, code: Code::Name, message: &message });
-            return Ok(());
-        }
-        if self.channels.values().any(|channel| channel.name == name) || !self.opening.insert(name.to_owned())
-        {
+        if self.channels.values().any(|channel| channel.name == name) || self.opening.contains(name) {
             return Err(Violation::OutOfOrder { frame: "Open", when: "for a document that is open" });
         }
+        if let Some((code, message)) = self.refusal(name) {
+            self.say(&Frame::Refused { name, code, message: &message });
+            return Ok(());
+        }
+        self.opening.insert(name.to_owned());
         self.tell(Event::Open { name: name.to_owned(), version });
         Ok(())
+    }
+
+    /// Why a document may not be opened, if so.
+    fn refusal(&self, name: &str) -> Option<(Code, String)> {
+        let Limits { name_bytes, documents, .. } = self.limits;
+        if name.is_empty() || name.len() > name_bytes || name.chars().any(char::is_control) {
+            let message = format!("a document's name has 1 to {name_bytes} bytes and no control characters");
+            return Some((Code::Name, message));
+        }
+        let open = self.channels.len() + self.opening.len();
+        (open >= documents)
+            .then(|| (Code::Limit, format!("a connection may have {documents} documents open; close one")))
     }
 
     fn granted(&mut self, name: &str, channel: u32, version: VersionVector) -> Result<(), Violation> {
@@ -475,17 +289,45 @@ impl Session {
         Ok(())
     }
 
+    /// Keeps the beginning of a large delta. One delta at a time comes in parts.
+    fn part(&mut self, channel: u32, bytes: &[u8]) -> Result<(), Violation> {
+        self.channel(channel, "Part")?;
+        let (of, mut parts) = self.parts.take().unwrap_or((channel, Vec::new()));
+        if of != channel {
+            return Err(Violation::OutOfOrder { frame: "Part", when: "within a delta of another channel" });
+        }
+        let (total, limit) = (parts.len() + bytes.len(), self.limits.delta_bytes);
+        if total > limit {
+            return Err(Violation::TooLarge { bytes: total, limit });
+        }
+        parts.extend_from_slice(bytes);
+        self.parts = Some((channel, parts));
+        Ok(())
+    }
+
     fn delta(&mut self, now: Time, channel: u32, bytes: &[u8]) -> Result<(), Violation> {
+        if self.parts.is_some() {
+            self.part(channel, bytes)?;
+            let whole = self.parts.take().map(|(_, parts)| parts).unwrap_or_default();
+            return self.whole_delta(now, channel, whole.into());
+        }
+        self.whole_delta(now, channel, Bytes::copy_from_slice(bytes))
+    }
+
+    fn whole_delta(&mut self, now: Time, channel: u32, bytes: Bytes) -> Result<(), Violation> {
         let name = self.channel(channel, "Delta")?.name.clone();
-        let delta = Delta::decode(bytes)?;
+        let delta = Delta::decode(&bytes)?;
         let ahead = delta.latest().time().millis().saturating_sub(now.millis());
         if self.role == Role::Listener && ahead > self.limits.clock_skew_millis {
-            let message = format!("the sender's clock is {} s ahead; set it and edit again", ahead / 1_000);
+            let message = format!(
+                "the sender's clock is {} s ahead; set it, and the edits will be sent",
+                ahead / 1_000
+            );
             self.refuse(&name, Code::ClockSkew, &message);
             return Ok(());
         }
         self.channel(channel, "Delta")?.peer_has.merge(delta.to().clone());
-        self.tell(Event::Delta { channel, delta, bytes: Bytes::copy_from_slice(bytes) });
+        self.tell(Event::Delta { channel, delta, bytes });
         Ok(())
     }
 
@@ -549,17 +391,30 @@ impl Session {
         self.channels.get(&channel).map(|channel| &channel.peer_has)
     }
 
+    /// Corrects what the peer is thought to have, because it refused some of what was sent.
+    pub fn believe(&mut self, channel: u32, peer_has: VersionVector) {
+        if let Some(open) = self.channels.get_mut(&channel) {
+            open.peer_has = peer_has;
+        }
+    }
+
     /// The name of an open document.
     pub fn name(&self, channel: u32) -> Option<&str> {
         self.channels.get(&channel).map(|channel| channel.name.as_str())
     }
 
-    /// Sends events, if the peer lacks any of them.
+    /// Sends events, if the peer lacks any of them; in several frames if they are many.
     pub fn send(&mut self, channel: u32, delta: &Delta) {
-        if self.peer_has(channel).is_some_and(|has| !has.covers(delta.to())) {
-            let frame = Frame::Delta { channel, delta: &delta.encode() }.encode().into();
-            self.send_encoded(channel, delta.from(), delta.to(), frame);
+        if self.peer_has(channel).is_none_or(|has| has.covers(delta.to()) || !has.covers(delta.from())) {
+            return;
         }
+        let bytes = delta.encode();
+        let last = bytes.len().saturating_sub(1) / PART_BYTES * PART_BYTES;
+        for part in bytes[..last].chunks(PART_BYTES) {
+            self.say(&Frame::Part { channel, delta: part });
+        }
+        let frame = Frame::Delta { channel, delta: &bytes[last..] }.encode().into();
+        self.send_encoded(channel, delta.from(), delta.to(), frame);
     }
 
     /// Sends the frame of a delta that was encoded once for many peers. False if this peer lacks what comes before

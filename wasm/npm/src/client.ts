@@ -204,7 +204,7 @@ export class Client {
     if (!doc) return;
     switch (notice.type) {
       case "changed":
-        doc.keeper?.keep(notice.delta);
+        doc.keeper?.keep(notice.delta, notice.version);
         return doc.changed(notice.changes);
       case "status":
         return doc.report();

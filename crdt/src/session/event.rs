@@ -1,0 +1,90 @@
+//! What goes into a session and what comes out of it.
+
+use super::Code;
+use crate::{Delta, Time, VersionVector};
+use bytes::Bytes;
+
+/// What comes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Bytes of one frame.
+    Frame(&'a [u8]),
+    /// Time has passed.
+    Tick,
+}
+
+/// What goes out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Bytes of one frame for the peer.
+    Send(Bytes),
+    /// Something for the shell to know or answer.
+    Event(Event),
+    /// Nothing more to do before that time, or before something comes in.
+    Wait(Time),
+}
+
+/// What the peer said or wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It wants a document, of which it has `version`. Answer by [`Session::accept`] or [`Session::refuse`].
+    Open {
+        /// The document's name.
+        name: String,
+        /// What the peer has of it.
+        version: VersionVector,
+    },
+    /// It granted a document, of which it has `version`.
+    Opened {
+        /// The document's name.
+        name: String,
+        /// Its channel.
+        channel: u32,
+        /// What the peer has of it.
+        version: VersionVector,
+    },
+    /// It closed a channel.
+    Closed {
+        /// Which.
+        channel: u32,
+    },
+    /// It sent events.
+    Delta {
+        /// Of which document.
+        channel: u32,
+        /// Decoded.
+        delta: Delta,
+        /// As they came.
+        bytes: Bytes,
+    },
+    /// What it was sent is on its disk.
+    Acknowledged {
+        /// Of which document.
+        channel: u32,
+        /// How far.
+        version: VersionVector,
+    },
+    /// It lacks more than was thought: send since [`Session::peer_has`].
+    Lacks {
+        /// Of which document.
+        channel: u32,
+    },
+    /// A peer's ephemeral state; empty when it has gone.
+    Presence {
+        /// In which document.
+        channel: u32,
+        /// Whose.
+        peer: u64,
+        /// The state.
+        state: Bytes,
+    },
+    /// It refused something of a document.
+    Refused {
+        /// The document's name.
+        name: String,
+        /// Why, for programs.
+        code: Code,
+        /// Why, for people.
+        message: String,
+    },
+}

@@ -1,0 +1,137 @@
+//! What a peer may fill, and why a conversation is refused or ended.
+
+use super::{PROTOCOL, SUBPROTOCOL};
+use crate::document::DecodeError;
+use serde::{Deserialize, Serialize};
+
+/// Everything that a peer can fill, by name.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one frame.
+    pub frame_bytes: usize,
+    /// Bytes of one delta, which may come in several frames.
+    pub delta_bytes: usize,
+    /// Documents open on one connection.
+    pub documents: usize,
+    /// Bytes of a document's name.
+    pub name_bytes: usize,
+    /// Bytes of a presence state.
+    pub presence_bytes: usize,
+    /// How far ahead of ours a caller's clock may be, in milliseconds.
+    pub clock_skew_millis: u64,
+    /// How long to wait for the peer's first frame, in milliseconds.
+    pub handshake_millis: u64,
+    /// How long a connection may be silent before a sign of life is asked for, in milliseconds. After twice as long
+    /// it is given up.
+    pub idle_millis: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            frame_bytes: 16 << 20,
+            delta_bytes: 128 << 20,
+            documents: 64,
+            name_bytes: 256,
+            presence_bytes: 1_024,
+            clock_skew_millis: 24 * 3_600_000,
+            handshake_millis: 10_000,
+            idle_millis: 10_000,
+        }
+    }
+}
+
+/// Why something was refused or ended, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Code {
+    /// Bytes that are no frame, or no delta.
+    Malformed,
+    /// Larger than a named limit.
+    TooLarge,
+    /// A frame that must not come here or now.
+    OutOfOrder,
+    /// A protocol that is not spoken here.
+    Incompatible,
+    /// Nothing was heard for too long.
+    Silent,
+    /// More than a named limit allows.
+    Limit,
+    /// A name that no document can have.
+    Name,
+    /// A clock that is too far ahead.
+    ClockSkew,
+    /// The document cannot be read or written now.
+    Unavailable,
+    /// The server is going down; connect again.
+    Shutdown,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// Bytes that are not a frame.
+    #[error("these bytes are not a frame of {SUBPROTOCOL}")]
+    NotAFrame,
+    /// A delta that cannot be decoded.
+    #[error("malformed delta: {0}")]
+    Malformed(#[from] DecodeError),
+    /// A frame that is larger than [`Limits::frame_bytes`], or a delta than [`Limits::delta_bytes`].
+    #[error("a frame or delta of {bytes} bytes is larger than the limit of {limit}")]
+    TooLarge {
+        /// The frame's length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A frame that must not come here or now.
+    #[error("a frame of kind {frame} must not come {when}")]
+    OutOfOrder {
+        /// The frame's kind.
+        frame: &'static str,
+        /// What was wrong about its place.
+        when: &'static str,
+    },
+    /// Another protocol.
+    #[error("the peer speaks protocol {theirs}, this is {PROTOCOL}")]
+    Incompatible {
+        /// The peer's protocol.
+        theirs: u16,
+    },
+    /// Nothing was heard for too long.
+    #[error("nothing was heard for {millis} ms")]
+    Silent {
+        /// How long.
+        millis: u64,
+    },
+    /// More than a limit allows.
+    #[error("more than {limit} {what}")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The peer ended the connection and said why.
+    #[error("the peer ended the connection: {message}")]
+    Ended {
+        /// Why, for programs.
+        code: Code,
+        /// Why, for people.
+        message: String,
+    },
+}
+
+impl Violation {
+    /// The code that the peer is told.
+    pub fn code(&self) -> Code {
+        match self {
+            Violation::NotAFrame | Violation::Malformed(_) => Code::Malformed,
+            Violation::TooLarge { .. } => Code::TooLarge,
+            Violation::OutOfOrder { .. } => Code::OutOfOrder,
+            Violation::Incompatible { .. } => Code::Incompatible,
+            Violation::Silent { .. } => Code::Silent,
+            Violation::Limit { .. } => Code::Limit,
+            Violation::Ended { code, .. } => *code,
+        }
+    }
+}
