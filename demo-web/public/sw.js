@@ -4,6 +4,8 @@
 const APP = "app-1";
 const TILES = "tiles-1";
 const TILES_MAX = 2_000;
+/** How many tiles are kept between two looks at whether there are too many. */
+const TILES_BETWEEN = 100;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(APP).then((cache) => cache.add("/")).then(() => self.skipWaiting()));
@@ -15,7 +17,7 @@ self.addEventListener("activate", (event) => {
 
 // What the page had loaded before this worker was there.
 self.addEventListener("message", (event) => {
-  event.waitUntil(Promise.all(event.data.map((url) => fetchAndKeep(new Request(url)).catch(() => undefined))));
+  event.waitUntil(keepLoaded(event.data));
 });
 
 self.addEventListener("fetch", (event) => {
@@ -50,16 +52,46 @@ async function networkFirst(request) {
   }
 }
 
+async function keepLoaded(urls) {
+  const responses = await Promise.all(urls.map((url) => fetchAndKeep(new Request(url)).catch(() => undefined)));
+  // With a part of this release missing, one cannot tell what belongs to it.
+  if (responses.every((response) => response !== undefined)) await forgetReleases();
+}
+
+/** Forgets the assets of earlier releases: what is named neither by the page nor by an asset that is. */
+async function forgetReleases() {
+  const cache = await caches.open(APP);
+  const page = await cache.match("/");
+  if (!page) return;
+  const unnamed = new Map();
+  for (const request of await cache.keys()) {
+    const { pathname } = new URL(request.url);
+    if (pathname.startsWith("/assets/")) unnamed.set(pathname.slice("/assets/".length), request);
+  }
+  const texts = [await page.text()];
+  for (const text of texts) {
+    for (const [name, request] of unnamed) {
+      if (!text.includes(name)) continue;
+      unnamed.delete(name);
+      if (/\.(js|css)$/.test(name)) texts.push(await (await cache.match(request)).text());
+    }
+  }
+  for (const request of unnamed.values()) await cache.delete(request);
+}
+
 async function fetchAndKeep(request) {
   const response = await fetch(request);
   if (response.ok) {
     const { pathname } = new URL(request.url);
     const cache = await caches.open(pathname.startsWith("/tiles/") ? TILES : APP);
     await cache.put(request.mode === "navigate" ? "/" : request, response.clone());
-    if (pathname.startsWith("/tiles/")) await forgetOldest(cache);
+    if (pathname.startsWith("/tiles/") && tilesKept++ % TILES_BETWEEN === 0) await forgetOldest(cache);
   }
   return response;
 }
+
+/** Since this worker was started, which browsers do again and again. */
+let tilesKept = 0;
 
 async function forgetOldest(cache) {
   const kept = await cache.keys();
