@@ -3,7 +3,7 @@
 import type { Map } from "maplibre-gl";
 import type { Doc, DocEvent } from "watersmeet";
 import { Card } from "./card.js";
-import { byId, isTyping } from "./dom.js";
+import { byId, count, isTyping } from "./dom.js";
 import { List } from "./list.js";
 import { Markers } from "./markers.js";
 import { type Place, type Places, type Position, placeOf, wrap } from "./places.js";
@@ -25,7 +25,11 @@ export class App {
     this.#places = places;
     this.#unsent = unsent;
     this.#markers = new Markers(map, { select: (id) => this.select(id), move: (id, at) => places.move(id, at) });
-    this.#list = new List({ select: (id) => this.select(id, { fly: true, focus: true }), restore: (id) => this.#restore(id) });
+    this.#list = new List({
+      select: (id) => this.select(id, { fly: true, focus: true }),
+      restore: (id) => this.#restore(id),
+      remove: (ids) => this.#remove(ids),
+    });
     byId("views").append(this.#list.element);
     doc.subscribe((event) => this.#onChange(event));
     doc.onStatus(() => this.#draw());
@@ -142,6 +146,13 @@ export class App {
   #restore(id: string): void {
     this.#places.keep(id);
     this.select(id, { fly: true, focus: true });
+  }
+
+  #remove(ids: string[]): void {
+    const removed = this.#places.remove(ids);
+    this.#drawNow();
+    this.#list.focusSearch();
+    toast(`${count(removed, "place")} removed for good.`);
   }
 
   #onChange({ changes, local }: DocEvent): void {

@@ -6,6 +6,8 @@ import type { Place } from "./places.js";
 export interface ListEvents {
   select(id: string): void;
   restore(id: string): void;
+  /** Removes these places, which are in the bin, for good. */
+  remove(ids: string[]): void;
 }
 
 export class List {
@@ -15,7 +17,15 @@ export class List {
   readonly #empty = h("div", { class: "empty" });
   readonly #bin = h("ul", { class: "places" });
   readonly #binTitle = h("summary");
-  readonly #binBox = h("details", { class: "bin" }, this.#binTitle, this.#bin);
+  readonly #emptyBin = h("button", { type: "button", class: "delete", click: () => this.#ask() }, "Empty the bin");
+  readonly #question = h("p");
+  readonly #no = h("button", { type: "button", click: () => this.#answer(false) });
+  readonly #yes = h("button", { type: "button", class: "delete", click: () => this.#answer(true) }, "Remove for good");
+  readonly #sure = h("div", { class: "notice", role: "group", "aria-label": "Empty the bin?", hidden: true },
+    this.#question, h("div", { class: "row" }, this.#no, this.#yes));
+  readonly #binBox = h("details", { class: "bin" }, this.#binTitle, this.#bin, this.#emptyBin, this.#sure);
+  /** What the question is about: what comes into the bin meanwhile is not removed unseen. */
+  #asked: string[] = [];
   readonly #events: ListEvents;
   #shown: { alive: Place[]; deleted: Place[]; isUnsent: (id: string) => boolean } = { alive: [], deleted: [], isUnsent: () => false };
 
@@ -24,6 +34,9 @@ export class List {
     this.element = h("section", { class: "list", "aria-label": "List of places" }, this.#search, this.#empty, this.#places, this.#binBox);
     this.#search.addEventListener("input", () => this.#render());
     this.#places.addEventListener("keydown", (event) => this.#step(event));
+    this.#sure.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#answer(false);
+    });
   }
 
   show(alive: Place[], deleted: Place[], isUnsent: (id: string) => boolean): void {
@@ -76,6 +89,24 @@ export class List {
       h("span", { class: "about" }, place.deleted ? `deleted by ${place.deleted.by}` : "deleted"),
       h("button", { type: "button", "aria-label": `Restore ${name}`, click: () => this.#events.restore(place.id) }, "Restore"),
     );
+  }
+
+  #ask(): void {
+    const { deleted } = this.#shown;
+    this.#asked = deleted.map((place) => place.id);
+    const [places, them] = deleted.length === 1 ? ["The place", "it"] : [`The ${deleted.length} places`, "them"];
+    this.#question.textContent = `${places} in the bin will be gone for everybody, and nobody can restore ${them}.`;
+    this.#no.textContent = `Keep ${them}`;
+    this.#sure.hidden = false;
+    this.#emptyBin.hidden = true;
+    this.#no.focus();
+  }
+
+  #answer(yes: boolean): void {
+    this.#sure.hidden = true;
+    this.#emptyBin.hidden = false;
+    this.#emptyBin.focus();
+    if (yes) this.#events.remove(this.#asked);
   }
 
   /** Up and down go through the list. */

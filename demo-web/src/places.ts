@@ -13,7 +13,7 @@
  * **Deleting.** A place is there as long as its `alive` set is not empty. Deleting it removes from that set what is
  * known of it, and nothing else; every edit of the place adds to it. So an edit beats a deletion that did not know of
  * it, and the place comes back *whole*. (Were the place's key removed from the map instead, an edit that is concurrent
- * would bring back only the edited field.) Nothing is lost by deleting either: a deleted place can be restored. That
+ * would bring back only the edited field.) Nothing is lost by deleting either: a deleted place can be restored, until the bin is emptied. That
  * an edit and a deletion met is not settled silently: `deleted` beside a non-empty `alive` says so, and the card asks.
  */
 
@@ -110,6 +110,18 @@ export class Places {
       for (const editor of editors) tx.remove([ROOT, id, "alive"], editor);
       tx.set([ROOT, id, "deleted"], [this.#author(), Date.now()]);
     });
+  }
+
+  /**
+   * Removes those of these places that are still deleted, with their keys, so that nothing of them stays in the
+   * document. Answers with how many. An edit that does not know of it brings back what it edited, and no more.
+   */
+  remove(ids: string[]): number {
+    const gone = ids.filter((id) => this.get(id)?.alive === false);
+    this.#doc.edit((tx) => {
+      for (const id of gone) tx.delete([ROOT, id]);
+    });
+    return gone.length;
   }
 
   /** An edit of a place is also a vote for its being there. */

@@ -184,6 +184,32 @@ story("who deletes can undo, and what is in the bin comes back whole", ["Anna"],
   assert.deepEqual([restored.votes, restored.tags], ["2 votes", ["shallow"]]);
 });
 
+story("emptying the bin removes what is in it for good, once that is confirmed", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "emptied"), await open(inBens, server, "emptied")];
+  for (const name of ["Ford", "Weir", "Mill"]) await addPlace(anna, name);
+  await converged(anna, ben);
+  for (const name of ["Ford", "Weir"]) await remove(anna, name);
+  // All of it with the keyboard.
+  const keys = async (...pressed) => { for (const key of pressed) await anna.keyboard.press(key); };
+  await anna.getByText("Bin (2)").focus();
+  await keys("Enter", "Tab", "Tab", "Tab", "Enter");
+  await anna.getByText("The 2 places in the bin will be gone for everybody").waitFor();
+  await screenshot(anna, "empty-the-bin");
+  await keys("Escape");
+  assert.equal((await anna.evaluate(() => window.watersmeet.doc.keys(["places"]))).length, 3);
+  // What comes into the bin after the question is not part of the answer.
+  await keys("Enter");
+  await remove(ben, "Mill");
+  await anna.getByText("Bin (3)").waitFor();
+  assert.equal(await anna.evaluate(() => document.activeElement.textContent), "Keep them");
+  await keys("Tab", "Enter");
+  await anna.getByText("2 places removed for good.").waitFor();
+  await anna.getByText("Bin (1)").waitFor();
+  await converged(anna, ben);
+  assert.deepEqual(Object.values((await json(ben)).places).map((place) => place.name), ["Mill"]);
+  await ben.getByText("Bin (1)").waitFor();
+});
+
 story("a reload while offline loses nothing, not even without any network", ["Anna", "Ben"], async (inAnnas, inBens) => {
   const anna = await open(inAnnas, server, "reload");
   await addPlace(anna, "Weir");
