@@ -1,6 +1,6 @@
 //! The base map: Natural Earth from its npm package, cut into tiles by our own binary.
 
-use crate::run::{Error, command, run};
+use crate::run::{Error, command, run, target};
 use std::path::{Path, PathBuf};
 
 /// The layers of the base map, in the order they are drawn.
@@ -14,7 +14,7 @@ pub(crate) fn build(root: &Path, watersmeet: &Path, tiles: &Path) -> Result<(), 
     if age(&archive) > age(&script).max(age(watersmeet)) {
         return Ok(());
     }
-    let data = root.join("target/basemap");
+    let data = target(root).join("basemap");
     for folder in [&data, tiles] {
         std::fs::create_dir_all(folder).map_err(|cause| Error::File(folder.display().to_string(), cause))?;
     }

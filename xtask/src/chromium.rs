@@ -25,8 +25,11 @@ pub(crate) fn find_or_install(root: &Path) -> Result<PathBuf, Error> {
         let install = ["install", "-y", "-q", "--no-install-recommends", "chromium"];
         run(command("apt-get", install).env("DEBIAN_FRONTEND", "noninteractive"))?;
     } else {
-        let install = ["playwright-core", "install", "chromium-headless-shell"];
+        let install = ["playwright-core", "install", "chromium"];
         run(command("npx", install).current_dir(root.join("demo-web")))?;
+        println!(
+            "Should it not start, its system libraries are missing: sudo npx playwright-core install-deps chromium"
+        );
     }
     installed(root).ok_or_else(|| {
         Error::Missing(

@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
-  demo [--port PORT] [--data DIR]  build everything, serve it, and print the address (8080, target/demo)
+  demo [--port PORT] [--data DIR]  build everything, serve it, and print the address (8080, target/demo);
+                                   with --check: see that all of it answers, and stop
   test                             every test there is; ends with `N passed, M failed`
   wasm                             the WASM module, the npm package and the web app
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json

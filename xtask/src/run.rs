@@ -88,7 +88,8 @@ pub(crate) fn watch(command: &mut Command, mut look: impl FnMut(&str)) -> Result
     if status.success() { Ok(()) } else { Err(Error::Failed(shown(command))) }
 }
 
-fn shown(command: &Command) -> String {
+/// A command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, counted.
 
 use crate::run::{self, Error, cargo, command, target};
-use crate::{basemap, chromium, wasm};
+use crate::{basemap, chromium, demo, traps, wasm};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -40,6 +40,7 @@ fn rust(root: &Path, tally: &mut Tally) {
     // Tests start the binary, so it is built first.
     tally.check("the binary", || run::run(&mut cargo(root, ["build", "-p", "watersmeet"])));
     tally.tests("Rust tests", &mut cargo(root, ["test", "--workspace", "--no-fail-fast"]));
+    tally.check("the traps are noticed", || traps::run(root));
 }
 
 fn browser(root: &Path, tally: &mut Tally) {
@@ -59,6 +60,9 @@ fn browser(root: &Path, tally: &mut Tally) {
     if !tally.check("the base map", || basemap::build(root, &watersmeet, &tiles)) {
         return;
     }
+    let demo_data = target(root).join("demo-check").display().to_string();
+    let options = ["--check", "--port", "0", "--data", &demo_data].map(str::to_owned);
+    tally.check("cargo xtask demo", || demo::run(root, &options));
     let mut found = None;
     tally.check("a browser", || chromium::find_or_install(root).map(|path| found = Some(path)));
     let Some(chromium) = found else { return };

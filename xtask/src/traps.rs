@@ -1,7 +1,7 @@
 //! `cargo xtask traps`: builds each trap the core's design must avoid into a copy of the core, and sees that a test
 //! fails. A test that cannot fail is worse than none.
 
-use crate::run::{Error, cargo};
+use crate::run::{Error, cargo, target};
 use std::fs;
 use std::path::Path;
 
@@ -80,7 +80,7 @@ const TRAPS: [Trap; 10] = [
 
 /// Fails if a trap can be built in without a test that notices.
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
-    let copy = root.join("target/traps");
+    let copy = target(root).join("traps");
     let mut unnoticed = Vec::new();
     for trap in &TRAPS {
         copy_core(root, &copy)?;
