@@ -65,6 +65,16 @@ impl Value {
         if let Value::List(items) = self { Some(items) } else { None }
     }
 
+    /// The bytes of what it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::List(items) => items.iter().map(|item| size_of::<Value>() + item.bytes()).sum(),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+        }
+    }
+
     /// How deep lists are nested in it: 0 for a scalar.
     pub(crate) fn depth(&self) -> usize {
         match self {

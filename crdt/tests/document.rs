@@ -181,6 +181,24 @@ fn a_register_written_a_thousand_times_costs_one_value() {
     assert_eq!(ben[0].register(&["name"]), Some(&Value::from(999)));
 }
 
+/// Items that were removed are remembered by the log alone, which forgets the oldest beyond its limit.
+#[test]
+fn the_log_is_bounded_in_bytes() {
+    let mut document = Document::new(ReplicaId::new(1));
+    let mut at_first = None;
+    for n in 0..2 * limits::LOG_BYTES_MAX / (1 << 20) {
+        let item = vec![u8::try_from(n).unwrap(); 1 << 20];
+        document.edit(now(), |tx| tx.insert(&["set"], item.clone())).unwrap();
+        at_first.get_or_insert(document.version().clone());
+        document.edit(now(), |tx| tx.remove(&["set"], item)).unwrap();
+    }
+    assert!(
+        document.since(&at_first.unwrap()).from().is_empty(),
+        "the oldest is forgotten: the state is sent"
+    );
+    assert!(document.encode_state().len() < 20, "and the state has nothing of it");
+}
+
 #[test]
 fn since_costs_what_is_missing() {
     let mut all = replicas(2);

@@ -136,7 +136,7 @@ impl Op {
     /// The bytes of its value.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Op::Set(_, value) | Op::Insert(_, value) | Op::Remove(_, value) => bytes_of(value),
+            Op::Set(_, value) | Op::Insert(_, value) | Op::Remove(_, value) => value.bytes(),
             Op::Increment(..) | Op::Delete(_) => 0,
         }
     }
@@ -193,15 +193,6 @@ impl Op {
             }),
             Op::Delete(path) => delete(root, &path, dot),
         }
-    }
-}
-
-fn bytes_of(value: &Value) -> usize {
-    match value {
-        Value::Text(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::List(items) => items.iter().map(bytes_of).sum(),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 8,
     }
 }
 

@@ -10,7 +10,7 @@ pub const VALUE_BYTES_MAX: usize = 4 << 20;
 pub const VALUE_DEPTH_MAX: usize = 8;
 /// Bytes of the values in one edit.
 pub const EDIT_BYTES_MAX: usize = 16 << 20;
-/// How many touched slots, or items of sets, the log remembers before it forgets the oldest deltas.
-pub const LOG_SLOTS_MAX: usize = 65_536;
+/// Bytes of the log, about: beyond it the oldest deltas are forgotten, and who lacks them is sent the state.
+pub const LOG_BYTES_MAX: usize = 16 << 20;
 /// Events of one replica: 2^52. More than anybody makes; who claims them for another spends that other's id.
 pub const EVENTS_MAX: u64 = 1 << 52;

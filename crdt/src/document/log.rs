@@ -4,7 +4,7 @@
 //! slots hold *now*: a register written a thousand times costs one value, and a group of deltas can neither forget a
 //! removal nor a subtree that was cleared and filled again.
 
-use super::limits::LOG_SLOTS_MAX;
+use super::limits::LOG_BYTES_MAX;
 use super::tree::{Place, Touched};
 use crate::{Lattice, ReplicaId, VersionVector};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,7 +27,7 @@ pub(crate) struct Log {
     first: usize,
     /// Per replica: the last of its events in an entry, and that entry's number, ascending.
     of_replica: BTreeMap<ReplicaId, VecDeque<(u64, usize)>>,
-    slots: usize,
+    bytes: usize,
 }
 
 impl Log {
@@ -38,9 +38,9 @@ impl Log {
         for (replica, seq) in gained.iter() {
             self.of_replica.entry(replica).or_default().push_back((seq, number));
         }
-        self.slots += touched.len();
+        self.bytes += bytes_of(&touched);
         self.entries.push_back(Entry { gained, touched });
-        while self.slots > LOG_SLOTS_MAX && !self.entries.is_empty() {
+        while self.bytes > LOG_BYTES_MAX && !self.entries.is_empty() {
             self.forget_oldest();
         }
     }
@@ -82,7 +82,7 @@ impl Log {
 
     fn forget_oldest(&mut self) {
         let Some(Entry { gained, touched }) = self.entries.pop_front() else { return };
-        self.slots -= touched.len();
+        self.bytes -= bytes_of(&touched);
         for (replica, _) in gained.iter() {
             let Some(events) = self.of_replica.get_mut(&replica) else { continue };
             events.pop_front_if(|(_, number)| *number == self.first);
@@ -93,4 +93,10 @@ impl Log {
         self.first += 1;
         self.base.merge(gained);
     }
+}
+
+/// What an entry takes in memory, about.
+fn bytes_of(touched: &[Place]) -> usize {
+    const ENTRY: usize = 128;
+    ENTRY + touched.iter().map(Place::bytes).sum::<usize>()
 }

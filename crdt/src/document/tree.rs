@@ -214,6 +214,14 @@ pub(crate) struct Place {
     item: Option<Value>,
 }
 
+impl Place {
+    /// What it takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let names: usize = self.path.iter().map(|key| size_of::<Key>() + key.name.len()).sum();
+        size_of::<Place>() + names + self.item.as_ref().map_or(0, Value::bytes)
+    }
+}
+
 /// Which slots some events touched: the shape of their deltas without the contents. It is a lattice too.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Touched {
