@@ -1,11 +1,12 @@
 //! What rooms have for one connection, until the connection can take it. **Posting never waits**, so a reader who is
 //! slow, or stalled for good, holds up no room.
 //!
-//! The one idea: nearly everything that waits can be merged. Acknowledgements join; of a presence only the latest
-//! counts; and deltas, when they get too many, are forgotten altogether and their channel is marked as *lagging*:
+//! The one idea: nearly everything that waits can be merged. Acknowledgements join; of a guest's presence only the
+//! latest counts, and of one that came and left unseen nothing; and deltas, when they get too many, are forgotten altogether and their channel is marked as *lagging*:
 //! once the peer can take it, it is sent `since(what it has)` as one group. So a mailbox is bounded by limits and by
-//! the number of open documents, however long nobody looks into it.
+//! the number of open documents and of who is in them, however long nobody looks into it.
 
+use crate::room::GuestId;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,8 +61,17 @@ pub(crate) struct Letters {
     pub(crate) lacks: BTreeMap<u32, VersionVector>,
     /// What has become durable, by channel.
     pub(crate) acks: BTreeMap<u32, VersionVector>,
-    /// The latest state of others, by channel and peer.
-    pub(crate) presence: BTreeMap<(u32, u64), Bytes>,
+    /// The latest state of others, by channel and guest.
+    pub(crate) presence: BTreeMap<(u32, GuestId), Bytes>,
+}
+
+/// What is kept of one connection.
+#[derive(Debug, Default)]
+struct Kept {
+    letters: Letters,
+    /// Whom the peer was shown. Only of them it needs to hear that they have gone; so who comes and goes while nobody
+    /// looks leaves nothing behind.
+    shown: BTreeSet<(u32, GuestId)>,
 }
 
 /// How much may wait in one mailbox.
@@ -75,18 +85,26 @@ pub(crate) struct Capacity {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     capacity: Capacity,
-    letters: Mutex<Letters>,
+    kept: Mutex<Kept>,
     posted: Notify,
 }
 
 impl Mailbox {
     pub(crate) fn new(capacity: Capacity) -> Self {
-        Mailbox { capacity, letters: Mutex::default(), posted: Notify::new() }
+        Mailbox { capacity, kept: Mutex::default(), posted: Notify::new() }
     }
 
     /// Takes everything that waits.
     pub(crate) fn take(&self) -> Letters {
-        std::mem::take(&mut *self.letters())
+        let Kept { letters, shown } = &mut *self.kept();
+        for (key, state) in &letters.presence {
+            if state.is_empty() {
+                shown.remove(key)
+            } else {
+                shown.insert(*key)
+            };
+        }
+        std::mem::take(letters)
     }
 
     /// Waits until something was posted since it last returned.
@@ -120,10 +138,23 @@ impl Mailbox {
         });
     }
 
-    pub(crate) fn presence(&self, channel: u32, peer: u64, state: Bytes) {
-        self.post(|letters| {
-            letters.presence.insert((channel, peer), state);
-        });
+    /// Posts the state that a guest shows; an empty one if it shows none any more.
+    pub(crate) fn presence(&self, channel: u32, guest: GuestId, state: Bytes) {
+        let Kept { letters, shown } = &mut *self.kept();
+        let key = (channel, guest);
+        if state.is_empty() && !shown.contains(&key) {
+            letters.presence.remove(&key);
+        } else {
+            letters.presence.insert(key, state);
+            self.posted.notify_one();
+        }
+    }
+
+    /// Forgets who is shown on a channel: the peer has left it.
+    pub(crate) fn forget_presence(&self, channel: u32) {
+        let Kept { letters, shown } = &mut *self.kept();
+        letters.presence.retain(|(on, _), _| *on != channel);
+        shown.retain(|(on, _)| *on != channel);
     }
 
     pub(crate) fn end(&self, code: Code, message: String) {
@@ -131,13 +162,13 @@ impl Mailbox {
     }
 
     fn post(&self, change: impl FnOnce(&mut Letters)) {
-        change(&mut self.letters());
+        change(&mut self.kept().letters);
         self.posted.notify_one();
     }
 
-    /// No method leaves letters half changed, so a panic elsewhere does them no harm.
-    fn letters(&self) -> MutexGuard<'_, Letters> {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No method leaves it half changed, so a panic elsewhere does it no harm.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,7 +213,7 @@ mod tests {
         for n in 0..100_000_u64 {
             mailbox.delta(group(u32::try_from(n % 3).unwrap(), 300));
             mailbox.ack(1, version(n));
-            mailbox.presence(1, n % 5, Bytes::from_static(b"here"));
+            mailbox.presence(1, GuestId(n % 5), Bytes::from_static(b"here"));
         }
         let letters = mailbox.take();
         assert!(letters.delta_bytes <= 1_000 && letters.deltas.len() <= 8);
@@ -190,6 +221,37 @@ mod tests {
         assert!(letters.deltas.iter().all(|group| !letters.lagging.contains(&group.channel)));
         assert_eq!(letters.acks, BTreeMap::from([(1, version(99_999))]));
         assert_eq!(letters.presence.len(), 5);
+    }
+
+    #[test]
+    fn who_comes_and_goes_unseen_leaves_nothing_behind() {
+        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 });
+        let here = || Bytes::from_static(b"here");
+        mailbox.presence(1, GuestId(0), here());
+        assert_eq!(mailbox.take().presence, BTreeMap::from([((1, GuestId(0)), here())]));
+        for n in 1..100_000 {
+            mailbox.presence(1, GuestId(n), here());
+            mailbox.presence(1, GuestId(n), Bytes::new());
+        }
+        mailbox.presence(1, GuestId(0), Bytes::new());
+        let gone = BTreeMap::from([((1, GuestId(0)), Bytes::new())]);
+        assert_eq!(mailbox.take().presence, gone, "who was seen is seen to leave, once");
+        assert!(mailbox.take().presence.is_empty() && mailbox.kept().shown.is_empty());
+    }
+
+    #[test]
+    fn a_channel_that_was_left_is_forgotten() {
+        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 });
+        let show = |guest| {
+            [1, 2].map(|channel| mailbox.presence(channel, GuestId(guest), Bytes::from_static(b"here")))
+        };
+        show(0);
+        mailbox.take();
+        show(1);
+        mailbox.forget_presence(2);
+        assert_eq!(mailbox.kept().shown, BTreeSet::from([(1, GuestId(0))]));
+        mailbox.forget_presence(1);
+        assert!(mailbox.kept().shown.is_empty() && mailbox.take().presence.is_empty());
     }
 
     #[test]

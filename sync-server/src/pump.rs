@@ -182,8 +182,9 @@ impl Connection {
                 self.lagging.insert(channel);
                 Ok(())
             }
-            Event::Presence { channel, peer, state } => {
-                self.request(channel, Request::Present { guest: self.guest, peer, state }).await
+            // Whatever number the peer gives itself.
+            Event::Presence { channel, state, .. } => {
+                self.request(channel, Request::Present { guest: self.guest, state }).await
             }
             // The server sends what is on its disk and has no use for the peer's word; the rest is said to callers.
             Event::Acknowledged { .. } | Event::Opened { .. } | Event::Refused { .. } => Ok(()),
@@ -250,8 +251,8 @@ impl Connection {
         self.lagging.extend(lagging);
         lacks.into_iter().for_each(|(channel, version)| self.session.lacks(channel, version));
         acks.into_iter().for_each(|(channel, version)| self.session.acknowledge(channel, version));
-        for ((channel, peer), state) in presence {
-            self.session.present_as(channel, peer, &state);
+        for ((channel, guest), state) in presence {
+            self.session.present_as(channel, guest.0, &state);
         }
         match end {
             Some((code, message)) => Err(self.end(code, &message)),

@@ -40,7 +40,7 @@ pub(crate) enum Request {
     /// What a peer lacks that has only `has`.
     CatchUp { guest: GuestId, has: VersionVector },
     /// To show the others an ephemeral state; an empty one takes it back.
-    Present { guest: GuestId, peer: u64, state: Bytes },
+    Present { guest: GuestId, state: Bytes },
 }
 
 /// The document cannot be served any more; the room must end.
@@ -49,8 +49,8 @@ pub(crate) struct Lost;
 
 struct Guest {
     mailbox: Arc<Mailbox>,
-    /// Who it says it is, and what it shows.
-    presence: Option<(u64, Bytes)>,
+    /// What it shows to the others, under the number of its connection: a number of its own choice could be another's.
+    presence: Option<Bytes>,
 }
 
 /// See the [module](self).
@@ -175,7 +175,7 @@ impl Room {
         tracing::error!(document = %self.name, %error, "edits were not committed; their authors keep them");
         for id in edits.authors.keys() {
             if let Some(guest) = self.guests.remove(id) {
-                self.show_absence(&guest);
+                self.show_absence(*id, &guest);
                 guest
                     .mailbox
                     .end(Code::Unavailable, "the server could not store your edits; keep them".to_owned());
@@ -207,8 +207,9 @@ impl Room {
         match request {
             Request::Join { guest, mailbox, has } => self.join(guest, mailbox, has),
             Request::Leave { guest } => {
-                if let Some(guest) = self.guests.remove(&guest) {
-                    self.show_absence(&guest);
+                if let Some(left) = self.guests.remove(&guest) {
+                    self.show_absence(guest, &left);
+                    left.mailbox.forget_presence(self.channel);
                 }
             }
             Request::CatchUp { guest, has } => {
@@ -217,7 +218,7 @@ impl Room {
                     guest.mailbox.answer(Answer::CaughtUp(group));
                 }
             }
-            Request::Present { guest, peer, state } => self.present(guest, peer, state),
+            Request::Present { guest, state } => self.present(guest, state),
             Request::Edit { .. } => {}
         }
     }
@@ -226,8 +227,10 @@ impl Room {
         let group = self.group_since(&has);
         let (name, channel, version) = (self.name.clone(), self.channel, self.document.version().clone());
         mailbox.answer(Answer::Opened { name, channel, has, version, group });
-        for (peer, state) in self.guests.values().filter_map(|guest| guest.presence.as_ref()) {
-            mailbox.presence(channel, *peer, state.clone());
+        for (other, guest) in &self.guests {
+            if let Some(state) = &guest.presence {
+                mailbox.presence(channel, *other, state.clone());
+            }
         }
         self.guests.insert(id, Guest { mailbox, presence: None });
     }
@@ -244,27 +247,22 @@ impl Room {
         group
     }
 
-    fn present(&mut self, id: GuestId, peer: u64, state: Bytes) {
+    fn present(&mut self, id: GuestId, state: Bytes) {
         let Some(guest) = self.guests.get_mut(&id) else { return };
-        let shown = (!state.is_empty()).then(|| (peer, state.clone()));
-        let before = std::mem::replace(&mut guest.presence, shown);
-        // Who shows itself under another number is no longer there under the old one.
-        if let Some((old, _)) = before.filter(|(old, _)| *old != peer) {
-            self.show(id, old, &Bytes::new());
-        }
-        self.show(id, peer, &state);
+        guest.presence = (!state.is_empty()).then(|| state.clone());
+        self.show(id, &state);
     }
 
-    fn show_absence(&self, gone: &Guest) {
-        if let Some((peer, _)) = gone.presence {
-            self.guests.values().for_each(|guest| guest.mailbox.presence(self.channel, peer, Bytes::new()));
+    fn show_absence(&self, id: GuestId, gone: &Guest) {
+        if gone.presence.is_some() {
+            self.show(id, &Bytes::new());
         }
     }
 
     /// Shows a state to everybody but the one whose it is.
-    fn show(&self, whose: GuestId, peer: u64, state: &Bytes) {
+    fn show(&self, whose: GuestId, state: &Bytes) {
         for (_, guest) in self.guests.iter().filter(|(id, _)| **id != whose) {
-            guest.mailbox.presence(self.channel, peer, state.clone());
+            guest.mailbox.presence(self.channel, whose, state.clone());
         }
     }
 

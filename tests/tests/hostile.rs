@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use watersmeet_client::{Client, DocumentHandle};
 use watersmeet_crdt::session::{Code, Frame, Limits, PROTOCOL};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
-use watersmeet_tests::{Dice, Raw, Server, patiently};
+use watersmeet_tests::{Dice, Raw, Server, patiently, until};
 
 const MALLORY: ReplicaId = ReplicaId::new(666);
 
@@ -67,13 +67,15 @@ async fn whoever_breaks_the_order_is_told_so_and_nobody_else_notices() {
     let witness = Witness::open(&server).await;
     let url = server.url();
     let version = VersionVector::default;
-    let out_of_order: [(&str, Frame<'_>); 6] = [
+    let out_of_order: [(&str, Frame<'_>); 8] = [
         ("Hello twice", Frame::Hello { protocol: PROTOCOL, replica: MALLORY }),
         ("Delta on a channel that is not open", Frame::Delta { channel: 1, delta: &delta(MALLORY) }),
         ("Close of a channel that is not open", Frame::Close { channel: 77 }),
         ("Lacks on a channel that is not open", Frame::Lacks { channel: 1, version: version() }),
         ("Presence on a channel that is not open", Frame::Presence { channel: 1, peer: 1, state: b"x" }),
         ("Opened without a question", Frame::Opened { name: "map", channel: 1, version: version() }),
+        ("Ack of nothing", Frame::Ack { channel: 1, version: version() }),
+        ("Refused without a question", Frame::Refused { name: "map", code: Code::Limit, message: "no" }),
     ];
     for (what, frame) in &out_of_order {
         let mut raw = Raw::greet(&url, MALLORY).await;
@@ -117,12 +119,30 @@ async fn whoever_sends_garbage_is_told_so_and_nobody_else_notices() {
     raw.say(&Frame::Presence { channel, peer: 1, state: &state }).await;
     is_ended(raw, Code::Limit, "a presence that is too large").await;
 
-    let mut raw = Raw::greet(&url, MALLORY).await;
-    for n in 0..=Limits::default().documents {
-        raw.say(&Frame::Open { name: &format!("document {n}"), version: VersionVector::default() }).await;
-    }
-    is_ended(raw, Code::Limit, "too many documents").await;
     witness.is_unharmed(&server).await;
+}
+
+#[tokio::test]
+async fn one_document_too_many_is_refused_and_the_others_go_on() {
+    let server = Server::start();
+    let mut raw = Raw::greet(&server.url(), MALLORY).await;
+    let mut channels = Vec::new();
+    for n in 0..Limits::default().documents {
+        channels.push(raw.open(&format!("document {n}")).await);
+    }
+    raw.say(&Frame::Open { name: "one too many", version: VersionVector::default() }).await;
+    let refusal = |frame: &Frame<'_>| match frame {
+        Frame::Refused { name, code, .. } => Some(((*name).to_owned(), *code)),
+        _ => None,
+    };
+    assert_eq!(raw.expect("a refusal", refusal).await, ("one too many".to_owned(), Code::Limit));
+    for channel in channels {
+        raw.say(&Frame::Delta { channel, delta: &delta(MALLORY) }).await;
+        let acknowledged = |frame: &Frame<'_>| {
+            matches!(frame, Frame::Ack { channel: on, .. } if *on == channel).then_some(())
+        };
+        raw.expect("Ack", acknowledged).await;
+    }
 }
 
 #[tokio::test]
@@ -202,6 +222,29 @@ async fn a_delta_with_a_gap_before_it_is_asked_for_again() {
     assert_eq!(&acknowledged, document.version());
 }
 
+/// The number of a presence is the server's to give: a cursor cannot be moved by somebody else.
+#[tokio::test]
+async fn nobody_can_show_itself_as_another() {
+    let server = Server::start();
+    let witness = Witness::open(&server).await;
+    let mut honest = Raw::greet(&server.url(), ReplicaId::new(1)).await;
+    let mut mallory = Raw::greet(&server.url(), MALLORY).await;
+    let (peers, state) = (|| witness.document.peers(), b"at the mill");
+    let channel = honest.open("map").await;
+    honest.say(&Frame::Presence { channel, peer: 1, state }).await;
+    until("the honest one is seen", || peers().len() == 1).await;
+    let seen = peers();
+    let channel = mallory.open("map").await;
+    let number = *seen.keys().next().unwrap();
+    for peer in (0..1_000).chain([number]) {
+        mallory.say(&Frame::Presence { channel, peer, state: b"at the inn" }).await;
+    }
+    until("both are seen", || peers().len() == 2).await;
+    assert_eq!(peers().get(&number).unwrap(), &state[..], "the cursor of one was moved by another");
+    mallory.say(&Frame::Presence { channel, peer: number, state: b"" }).await;
+    until("only the honest one is left", || peers() == seen).await;
+}
+
 #[tokio::test]
 async fn another_subprotocol_is_refused_before_the_upgrade() {
     let server = Server::start();
@@ -222,18 +265,30 @@ async fn another_subprotocol_is_refused_before_the_upgrade() {
 async fn a_stalled_reader_costs_bounded_memory_and_catches_up() {
     const EDITS: i64 = 1_500;
     const VALUE_BYTES: usize = 64 << 10;
+    /// Of one peer that gives itself another number each time, for each edit. All would be 75 MB.
+    const PRESENCES: i64 = 50;
+    const PRESENCE_BYTES: usize = 1_000;
     const GROWTH_MAX: u64 = 48 << 20;
     let server = Server::start();
     let writer = Witness::open(&server).await.document;
     let mut stalled = Raw::greet(&server.url(), MALLORY).await;
     let channel = stalled.open("map").await;
+    let mut chatty = Raw::greet(&server.url(), ReplicaId::new(667)).await;
+    chatty.open("map").await;
 
     let before = server.resident_bytes();
     let mut growth = 0;
     for n in 0..EDITS {
         let value = n.to_string().repeat(VALUE_BYTES / n.to_string().len());
         writer.edit(|tx| tx.set(&["page"], value)).unwrap();
+        for m in 0..PRESENCES {
+            let peer = u64::try_from(n * PRESENCES + m).unwrap();
+            chatty.say(&Frame::Presence { channel, peer, state: &[7; PRESENCE_BYTES] }).await;
+        }
         if n % 50 == 0 {
+            // It reads, or it would be stalled too.
+            chatty.say(&Frame::Ping).await;
+            chatty.expect("Pong", |frame| matches!(frame, Frame::Pong).then_some(())).await;
             patiently("durable", writer.durable()).await.unwrap();
             // It is alive, it only does not read.
             stalled.say(&Frame::Ping).await;
@@ -250,16 +305,21 @@ async fn a_stalled_reader_costs_bounded_memory_and_catches_up() {
     assert!(growth < GROWTH_MAX, "the server grew by {growth} bytes");
 
     let mut replica = Document::new(MALLORY);
-    let mut deltas = 0;
+    let (mut deltas, mut presences) = (0, 0);
     while !done(&replica, &writer) {
         let bytes = stalled.next().await.expect("still connected");
-        if let Some(Frame::Delta { channel: on, delta }) = Frame::decode(&bytes) {
-            assert_eq!(on, channel);
-            replica.apply(Delta::decode(delta).unwrap()).expect("in order, without gaps");
-            deltas += 1;
+        match Frame::decode(&bytes) {
+            Some(Frame::Delta { channel: on, delta }) => {
+                assert_eq!(on, channel);
+                replica.apply(Delta::decode(delta).unwrap()).expect("in order, without gaps");
+                deltas += 1;
+            }
+            Some(Frame::Presence { .. }) => presences += 1,
+            _ => {}
         }
     }
-    println!("it caught up with {deltas} deltas");
+    println!("it caught up with {deltas} deltas, and {presences} presences of one peer");
+    assert!(presences < EDITS * PRESENCES / 10, "{presences} presences of one peer waited");
     assert!(deltas < EDITS / 2, "what it missed came in {deltas} pieces");
 }
 
