@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::signal;
-use watersmeet_sync::{Config, Server};
+use watersmeet_sync::{Config, NoOrigin, Origin, Origins, Server};
 use watersmeet_tiles::{ServeOptions, Sets};
 
 /// Serve documents, tiles and the web app.
@@ -30,6 +30,10 @@ pub(crate) struct Serve {
     /// The URL that browsers reach this server by, if it is not the one it listens at.
     #[arg(long, env = "WATERSMEET_PUBLIC_URL")]
     public_url: Option<String>,
+    /// A website whose pages may sync with this server, such as https://maps.example, besides those that it serves
+    /// itself; * for all. Can be given several times.
+    #[arg(long, env = "WATERSMEET_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    allow_origin: Vec<String>,
 }
 
 /// Why the server could not be started.
@@ -44,6 +48,8 @@ enum ServeError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("the tiles in {folder} cannot be served: {source}")]
     Tiles { folder: PathBuf, source: watersmeet_tiles::SetsError },
+    #[error("{option}: {source}")]
+    Origin { option: &'static str, source: NoOrigin },
     #[error("the web folder {0} has no index.html")]
     Web(PathBuf),
 }
@@ -54,7 +60,7 @@ impl Serve {
         let listener = self.bind().await?;
         let address = listener.local_addr()?;
         let content = self.content()?;
-        let server = Server::open(Config::new(&self.data))?;
+        let server = Server::open(Config { origins: self.origins()?, ..Config::new(&self.data) })?;
         let app = watersmeet_sync::router(server.clone()).merge(content);
         let stop = stop()?;
         announce(address, self.public_url.as_deref())?;
@@ -68,6 +74,19 @@ impl Serve {
             ErrorKind::AddrInUse => ServeError::PortTaken(self.listen),
             _ => ServeError::Listen { address: self.listen, source },
         })
+    }
+
+    /// The allowed origins, and the one by which browsers reach this server.
+    fn origins(&self) -> Result<Origins, ServeError> {
+        if self.allow_origin.iter().any(|origin| origin == "*") {
+            return Ok(Origins::Any);
+        }
+        let origin = |option: &'static str, url: &String| {
+            url.parse::<Origin>().map_err(|source| ServeError::Origin { option, source })
+        };
+        let public = self.public_url.iter().map(|url| origin("--public-url", url));
+        let allowed = self.allow_origin.iter().map(|url| origin("--allow-origin", url));
+        Ok(Origins::These(public.chain(allowed).collect::<Result<_, _>>()?))
     }
 
     /// Tiles and the web app.

@@ -1,6 +1,6 @@
 //! What an operator chooses.
 
-use crate::Limits;
+use crate::{Limits, Origins};
 use std::path::PathBuf;
 
 /// How a [`Server`](crate::Server) is set up.
@@ -10,11 +10,13 @@ pub struct Config {
     pub data: PathBuf,
     /// How much peers may fill.
     pub limits: Limits,
+    /// Whose web pages may sync, besides the server's own.
+    pub origins: Origins,
 }
 
 impl Config {
     /// The defaults, with the documents in `data`.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Config { data: data.into(), limits: Limits::default() }
+        Config { data: data.into(), limits: Limits::default(), origins: Origins::default() }
     }
 }

@@ -1,11 +1,12 @@
 //! The HTTP surface: `GET /sync` and `GET /health`. Errors are JSON, with a code for programs and a sentence for people.
 
+use crate::health::Health;
 use crate::hub::Hub;
 use crate::{Server, pump};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -23,8 +24,12 @@ pub fn router(server: Server) -> Router {
 
 async fn sync(
     State(hub): State<Arc<Hub>>,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    if let Err(origin) = hub.origins.check(&headers) {
+        return Refusal::origin(origin).into_response();
+    }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
         Err(rejection) => return Refusal::not_a_web_socket(&rejection).into_response(),
@@ -53,20 +58,20 @@ async fn sync(
 
 /// What `/health` says.
 #[derive(Serialize)]
-struct Health {
+struct Report {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 async fn health(State(hub): State<Arc<Hub>>) -> Response {
-    let reason = match tokio::time::timeout(hub.limits.health, hub.committer.check()).await {
-        Ok(Ok(())) => return Json(Health { status: "ok", reason: None }).into_response(),
-        Ok(Err(error)) => error.to_string(),
-        Err(_elapsed) => "the store does not answer".to_owned(),
-    };
-    let health = Health { status: "unavailable", reason: Some(reason) };
-    (StatusCode::SERVICE_UNAVAILABLE, Json(health)).into_response()
+    match Health::of(hub).await {
+        Ok(()) => Json(Report { status: "ok", reason: None }).into_response(),
+        Err(reason) => {
+            let report = Report { status: "unavailable", reason: Some(reason) };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response()
+        }
+    }
 }
 
 /// Why a request was refused.
@@ -82,6 +87,13 @@ impl Refusal {
     fn not_a_web_socket(rejection: &WebSocketUpgradeRejection) -> Self {
         let message = format!("/sync is a WebSocket of subprotocol {SUBPROTOCOL}: {}", rejection.body_text());
         Refusal { status: rejection.status(), code: "not-a-websocket", message }
+    }
+
+    fn origin(origin: &str) -> Self {
+        let message = format!(
+            "pages of {origin:?} may not sync with this server; its operator can allow them with --allow-origin"
+        );
+        Refusal { status: StatusCode::FORBIDDEN, code: "origin", message }
     }
 
     fn subprotocol() -> Self {

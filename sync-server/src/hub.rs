@@ -1,10 +1,11 @@
 //! What all connections share.
 
 use crate::committer::Committer;
+use crate::health::Health;
 use crate::room::GuestId;
 use crate::rooms::Rooms;
 use crate::store::Store;
-use crate::{Limits, ServerError};
+use crate::{Limits, Origins, ServerError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,9 +16,11 @@ use watersmeet_crdt::ReplicaId;
 
 pub(crate) struct Hub {
     pub(crate) limits: Arc<Limits>,
+    pub(crate) origins: Origins,
     pub(crate) replica: ReplicaId,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) committer: Committer,
+    pub(crate) health: Health,
     /// Bytes of edits that may still wait for their rooms.
     pub(crate) inbound: Arc<Semaphore>,
     /// Cancelled when the server stops.
@@ -30,7 +33,11 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn start(limits: Limits, store: Arc<dyn Store>) -> Result<Arc<Self>, ServerError> {
+    pub(crate) fn start(
+        limits: Limits,
+        origins: Origins,
+        store: Arc<dyn Store>,
+    ) -> Result<Arc<Self>, ServerError> {
         let limits = Arc::new(limits);
         let replica = ReplicaId::new(getrandom::u64().map_err(ServerError::Random)?);
         let (committer, thread) = Committer::start(store.clone(), limits.commit_queue, limits.commit_batch)
@@ -38,9 +45,11 @@ impl Hub {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rooms = Rooms::new(limits.clone(), store, committer.clone(), stop.clone(), tasks.clone());
         Ok(Arc::new(Hub {
+            origins,
             replica,
             rooms,
             committer,
+            health: Health::default(),
             inbound: Arc::new(Semaphore::new(limits.inbound_bytes as usize)),
             connections: Arc::new(Semaphore::new(limits.connections)),
             limits,

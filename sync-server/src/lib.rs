@@ -6,7 +6,7 @@
 //!
 //! | file | what happens there |
 //! |---|---|
-//! | `http` | the two routes |
+//! | `http`, `origin`, `health` | the two routes; whose web pages may sync; whether edits can be stored |
 //! | `pump`, `socket` | the life of a frame: WebSocket, session, room, and back |
 //! | `mailbox` | what waits for one connection, merged and bounded |
 //! | `room`, `rooms` | one task owns one document; which documents are open |
@@ -29,10 +29,12 @@
 
 mod committer;
 mod config;
+mod health;
 mod http;
 mod hub;
 mod limits;
 mod mailbox;
+mod origin;
 mod pump;
 mod replay;
 mod room;
@@ -43,6 +45,7 @@ pub mod store;
 pub use config::Config;
 pub use http::router;
 pub use limits::Limits;
+pub use origin::{NoOrigin, Origin, Origins};
 
 use axum::Router;
 use axum::serve::ListenerExt;
@@ -77,15 +80,16 @@ impl Server {
     /// # Errors
     /// If the folder cannot be used, or another server uses it.
     pub fn open(config: Config) -> Result<Self, ServerError> {
-        Self::with_store(Sqlite::open(&config.data)?, config.limits)
+        let store = Arc::new(Sqlite::open(&config.data)?);
+        Ok(Server { hub: Hub::start(config.limits, config.origins, store)? })
     }
 
-    /// Starts on any store.
+    /// Starts on any store, for programs and the server's own web pages.
     ///
     /// # Errors
     /// If the system gives no thread or no random number.
     pub fn with_store(store: impl Store, limits: Limits) -> Result<Self, ServerError> {
-        Ok(Server { hub: Hub::start(limits, Arc::new(store))? })
+        Ok(Server { hub: Hub::start(limits, Origins::Own, Arc::new(store))? })
     }
 
     /// Stops: peers are told to come back later, what waits is committed, the store is left tidy.

@@ -42,6 +42,8 @@ pub struct Limits {
     pub linger: Duration,
     /// How long the store may take to show that it can be written to.
     pub health: Duration,
+    /// How long what was found of the store's health is told to others who ask.
+    pub health_kept: Duration,
     /// How long connections and rooms may take to end when the server stops.
     pub drain: Duration,
 }
@@ -66,6 +68,7 @@ impl Default for Limits {
             room_idle: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             health: Duration::from_secs(5),
+            health_kept: Duration::from_secs(1),
             drain: Duration::from_secs(10),
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -53,6 +54,7 @@ struct Faulty {
     /// Whether a failing append writes nonetheless, as a disk may that answers too late.
     writes_nonetheless: bool,
     appends: AtomicUsize,
+    checks: AtomicUsize,
     held: Mutex<bool>,
     released: Condvar,
 }
@@ -65,6 +67,7 @@ impl Faulty {
             failures: AtomicUsize::new(0),
             writes_nonetheless,
             appends: AtomicUsize::new(0),
+            checks: AtomicUsize::new(0),
             held: Mutex::new(false),
             released: Condvar::new(),
         })
@@ -110,6 +113,7 @@ impl Store for Shared {
     }
 
     fn check(&self) -> Result<(), StoreError> {
+        self.0.checks.fetch_add(1, Ordering::SeqCst);
         if self.0.fails.load(Ordering::SeqCst) { Err(Faulty::fault()) } else { self.0.inner.check() }
     }
 
@@ -141,6 +145,19 @@ impl Running {
     async fn stop(self) {
         self.stop.cancel();
         patiently("the server stops", self.serving).await.unwrap();
+    }
+
+    /// What it answers to `GET /health`: head and body.
+    async fn health(&self) -> String {
+        let address = self.url.trim_start_matches("ws://").trim_end_matches("/sync").to_owned();
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(&address).unwrap();
+            write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        patiently("an answer", asking).await.unwrap()
     }
 
     async fn open(&self, name: &str) -> (Client, DocumentHandle) {
@@ -272,4 +289,41 @@ async fn compaction_and_idle_rooms_lose_nothing() {
     let bytes = saved.snapshot.iter().chain(&saved.deltas).map(|(_, bytes)| bytes);
     bytes.for_each(|bytes| drop(document.apply(Delta::decode(bytes).unwrap()).unwrap()));
     assert_eq!(count(&document), 140);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_says_whether_edits_can_be_stored_and_why_not() {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let limits = Limits { health_kept: Duration::ZERO, ..Limits::default() };
+    let server = start(Shared(store.clone()), limits).await;
+    let well = server.health().await;
+    assert!(well.starts_with("HTTP/1.1 200 ") && well.ends_with(r#"{"status":"ok"}"#), "{well}");
+    store.fails.store(true, Ordering::SeqCst);
+    let ill = server.health().await;
+    assert!(ill.starts_with("HTTP/1.1 503 "), "{ill}");
+    assert!(ill.contains(r#""status":"unavailable""#) && ill.contains("disk is full"), "{ill}");
+    store.fails.store(false, Ordering::SeqCst);
+    assert!(server.health().await.starts_with("HTTP/1.1 200 "));
+    server.stop().await;
+}
+
+/// Anybody may ask, so the disk is asked once for many.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_for_health_cost_one_write() {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let limits = Limits { health_kept: Duration::from_secs(3_600), ..Limits::default() };
+    let server = Arc::new(start(Shared(store.clone()), limits).await);
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let server = server.clone();
+            tokio::spawn(async move { server.health().await })
+        })
+        .collect();
+    for answer in asking {
+        assert!(answer.await.unwrap().starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(store.checks.load(Ordering::SeqCst), 1);
+    Arc::into_inner(server).unwrap().stop().await;
 }
