@@ -144,6 +144,7 @@ export class App {
   }
 
   #restore(id: string): void {
+    if (!this.#places.get(id)) return toast("It was removed for good.");
     this.#places.keep(id);
     this.select(id, { fly: true, focus: true });
   }

@@ -447,6 +447,85 @@ story("what comes in while a document is being opened is stored as well", ["Anna
   assert.equal(await anna.evaluate(() => window.second.hash()), wanted);
 });
 
+/** Spoils the `nth` row that this device stores of a document. */
+const spoil = (page, map, nth) => page.evaluate(([name, index]) => new Promise((resolve) => {
+  const request = indexedDB.open("watersmeet-demo");
+  request.onsuccess = () => {
+    const transaction = request.result.transaction("deltas", "readwrite");
+    const deltas = transaction.objectStore("deltas");
+    const keys = deltas.index("name").getAllKeys(name);
+    keys.onsuccess = () => deltas.put({ name, delta: new Uint8Array([9, 9, 9]) }, keys.result.at(index));
+    transaction.oncomplete = () => (request.result.close(), resolve());
+  };
+}), [map, nth]);
+
+const inQuarantine = (page) => page.evaluate(() => new Promise((resolve) => {
+  const request = indexedDB.open("watersmeet-demo");
+  request.onsuccess = () => {
+    const count = request.result.transaction("quarantine").objectStore("quarantine").count();
+    count.onsuccess = () => (request.result.close(), resolve(count.result));
+  };
+}));
+
+story("what cannot be read is put aside, and the rest goes on", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "damaged"), await open(inBens, server, "damaged")];
+  await addPlace(anna, "Quay");
+  await addPlace(ben, "Lock");
+  await converged(anna, ben);
+  await goOffline(anna);
+  // Only on this device, behind what is to be spoilt.
+  await anna.evaluate(async () => {
+    const { doc } = window.watersmeet;
+    for (let i = 0; i < 3; i++) doc.edit((tx) => tx.increment(["n"]));
+    await doc.saved();
+  });
+  const replica = () => anna.evaluate(() => window.watersmeet.client.replica);
+  const versions = () => anna.evaluate(() => [...window.watersmeet.doc.version()]);
+  const [used, before] = [await replica(), await versions()];
+  await spoil(anna, "damaged", -2);
+  await anna.reload();
+  await ready(anna);
+  await anna.locator("#status", { hasText: "Some of what this device kept cannot be read and was put aside" }).waitFor();
+  assert.equal(await inQuarantine(anna), 2);
+  assert.equal((await json(anna)).n, 1);
+  assert.deepEqual(Object.values((await json(anna)).places).map(({ name }) => name).sort(), ["Lock", "Quay"]);
+
+  // Edits go on, under an id that nobody had, and reach the others.
+  await addPlace(anna, "Jetty");
+  await anna.evaluate(() => window.watersmeet.doc.saved());
+  const [mine] = (await versions()).filter(([id]) => !before.some(([known]) => known === id));
+  assert(mine, "no fresh id");
+  await anna.getByRole("switch", { name: "Work offline" }).uncheck();
+  await ben.locator(".item", { hasText: "Jetty" }).waitFor();
+  await anna.evaluate(() => window.watersmeet.doc.synced());
+  await anna.reload();
+  await ready(anna);
+  assert.notEqual(await replica(), used);
+  await converged(anna, ben);
+  assert.equal(await inQuarantine(anna), 2);
+  assert.equal((await json(ben)).n, 1);
+});
+
+story("another tab that has what cannot be read stores it anew", ["Anna"], async (inAnnas) => {
+  const first = await open(inAnnas, server, "healed");
+  await goOffline(first);
+  for (const name of ["Quay", "Lock"]) await addPlace(first, name);
+  await first.evaluate(() => window.watersmeet.doc.saved());
+  await spoil(first, "healed", 0);
+  const second = await open(inAnnas, server, "healed");
+  await second.locator("#status", { hasText: "was put aside" }).waitFor();
+  for (const name of ["Quay", "Lock"]) await second.locator(".item", { hasText: name }).waitFor();
+  await addPlace(second, "Jetty");
+  await second.evaluate(() => window.watersmeet.doc.saved());
+  await first.locator(".item", { hasText: "Jetty" }).waitFor();
+  const all = await hash(first);
+  await second.close();
+  await first.reload();
+  await ready(first);
+  assert.equal(await hash(first), all);
+  assert.doesNotMatch(await first.locator("#status").textContent(), /put aside/);
+});
+
 story("a device without room says so, and the edits reach the server all the same", ["Anna", "Ben"], async (inAnnas, inBens) => {
   const anna = await open(inAnnas, server, "full");
   await synced(anna);

@@ -4,8 +4,8 @@ import { Keeper } from "./keeper.js";
 import { Listeners, type Unsubscribe } from "./listeners.js";
 import { createRawClient } from "./module.js";
 import { Store } from "./store.js";
-import { type Lease, Tabs, leaseReplica } from "./tabs.js";
-import type { Action } from "../wasm/watersmeet_wasm.js";
+import { type Lease, Tabs, leaseFresh, leaseReplica } from "./tabs.js";
+import type { Action, RawClient } from "../wasm/watersmeet_wasm.js";
 
 /** How a client is made. */
 export interface ClientOptions {
@@ -35,6 +35,8 @@ const DATABASE = "watersmeet";
  */
 export class Client {
   readonly #engine: Engine;
+  /** One more for each document that must not be edited under this client's id. */
+  readonly #engines: Engine[] = [];
   readonly #host: DocHost;
   readonly #docs = new Map<string, Doc>();
   readonly #opening = new Map<string, Promise<Doc>>();
@@ -43,7 +45,7 @@ export class Client {
   readonly #listeners = new Listeners<ClientState>();
   readonly #store: Store | undefined;
   readonly #tabs: Tabs | undefined;
-  readonly #lease: Lease | undefined;
+  readonly #leases: Lease[] = [];
   #url: string | undefined;
   #connectionProblem: string | null = null;
   #storeProblem: string | null;
@@ -51,15 +53,10 @@ export class Client {
 
   private constructor(url: string | undefined, store?: Store, lease?: Lease, problem: string | null = null) {
     this.#store = store;
-    this.#lease = lease;
+    if (lease) this.#leases.push(lease);
     this.#storeProblem = problem;
-    const raw = createRawClient(lease?.replica, store !== undefined);
-    this.#engine = new Engine(raw, {
-      notice: (notice) => this.#onNotice(notice),
-      connection: (connection) => this.#onConnection(connection),
-      failed: (message) => this.#onFailure(message),
-    });
-    this.#host = { raw, poll: () => this.#engine.poll(), edited: () => this.#persist() };
+    this.#engine = this.#addEngine(lease?.replica);
+    this.#host = this.#hostOf(this.#engine);
     if (store) {
       this.#tabs = new Tabs(store.name, (name, delta) => this.#onOtherTab(name, delta));
       store.onLost = () => this.#docs.forEach((doc) => doc.keeper?.rewrite());
@@ -108,12 +105,12 @@ export class Client {
   connect(url: string | undefined = this.#url): void {
     if (url === undefined) throw new TypeError("connect needs a url, here or in Client.create");
     this.#url = url;
-    this.#engine.connect(socketUrl(url));
+    for (const engine of this.#engines) engine.connect(socketUrl(url));
   }
 
   /** Goes offline, and stays so until {@link connect}. Documents can be read and edited all the same. */
   disconnect(): void {
-    this.#engine.disconnect();
+    for (const engine of this.#engines) engine.disconnect();
   }
 
   /** Tells of the connection and of problems from now on, at first at once. */
@@ -138,26 +135,74 @@ export class Client {
   }
 
   async #open(name: string): Promise<Doc> {
-    const doc = new Doc(name, this.#host);
+    let doc = new Doc(name, this.#host);
     try {
       if (this.#store) await this.#read(doc, this.#store);
       else this.#enter(doc, [], undefined);
     } catch (error) {
       this.#docs.delete(name);
       this.#host.raw.close(name);
-      throw error;
+      if (!(error instanceof Damaged) || !this.#store) throw error;
+      doc = await this.#salvage(name, this.#store);
     }
     if (this.#missed.delete(name)) await this.#catchUp(doc);
-    this.#engine.poll();
+    doc.host.poll();
     return doc;
   }
 
   async #read(doc: Doc, store: Store): Promise<void> {
-    await store.read(doc.name, ({ deltas, onServer }) => {
-      this.#enter(doc, deltas, onServer);
+    const { raw } = doc.host;
+    await store.read(doc.name, ({ deltas, onServer, retired }) => {
+      if (retired.includes(raw.replica)) throw new Damaged("its edits under this id may be missing");
+      try {
+        this.#enter(doc, deltas, onServer);
+      } catch (cause) {
+        throw new Damaged(words(cause), { cause });
+      }
       doc.keepBy(this.#keeper(doc, store));
-      return this.#host.raw.state(doc.name);
+      return raw.state(doc.name);
     });
+  }
+
+  /**
+   * Opens what can be read of a document, under an id of its own: edits made under ours may be among what cannot.
+   * A core has one id, so this document gets one of its own, and a connection. After a reload one does for all.
+   */
+  async #salvage(name: string, store: Store): Promise<Doc> {
+    const lease = await leaseFresh(store);
+    this.#leases.push(lease);
+    const doc = new Doc(name, this.#hostOf(this.#addEngine(lease.replica)));
+    const { raw } = doc.host;
+    let lost = 0;
+    await store.salvage(name, lease.replica, ({ deltas, onServer }) => {
+      this.#enter(doc, [], onServer);
+      const taken = deltas.map((delta) => canTakeIn(raw, name, delta));
+      raw.stored(name, raw.version(name));
+      doc.keepBy(this.#keeper(doc, store));
+      lost = taken.filter((could) => !could).length;
+      return taken;
+    });
+    if (lost > 0) {
+      doc.damaged("Some of what this device kept cannot be read and was put aside; the rest comes from the server.");
+      this.#tabs?.askForAll(name);
+    }
+    return doc;
+  }
+
+  #addEngine(replica: number | undefined): Engine {
+    const isFirst = this.#engines.length === 0;
+    const engine = new Engine(createRawClient(replica, this.#store !== undefined), {
+      notice: (notice) => this.#onNotice(notice),
+      connection: (connection) => isFirst && this.#onConnection(connection),
+      failed: (message) => isFirst && this.#onFailure(message),
+    });
+    this.#engines.push(engine);
+    if (!isFirst && this.connection !== "offline" && this.#url !== undefined) engine.connect(socketUrl(this.#url));
+    return engine;
+  }
+
+  #hostOf(engine: Engine): DocHost {
+    return { raw: engine.raw, poll: () => engine.poll(), edited: () => this.#persist() };
   }
 
   /**
@@ -165,16 +210,16 @@ export class Client {
    * there before anything else happens, such as the end of the transaction that reads.
    */
   #enter(doc: Doc, deltas: Uint8Array[], onServer: Float64Array | undefined): void {
-    this.#host.raw.open(doc.name, deltas, onServer);
+    doc.host.raw.open(doc.name, deltas, onServer);
     this.#docs.set(doc.name, doc);
   }
 
   #keeper(doc: Doc, store: Store): Keeper {
-    return new Keeper(doc.name, this.#host.raw, store, {
+    return new Keeper(doc.name, doc.host.raw, store, {
       stored: (delta) => this.#tabs?.tell(doc.name, delta),
-      crowded: () => this.#readAgain(doc.name),
+      crowded: () => this.#readAgain(doc),
       changed: () => {
-        this.#engine.poll();
+        doc.host.poll();
         doc.report();
       },
       problem: (error) => {
@@ -192,11 +237,11 @@ export class Client {
     this.#tabs?.close();
     await Promise.allSettled(this.#opening.values());
     await Promise.all([...this.#docs.values()].map((doc) => doc.keeper?.stop()));
-    for (const name of this.#docs.keys()) this.#host.raw.close(name);
+    for (const doc of this.#docs.values()) doc.host.raw.close(doc.name);
     this.#docs.clear();
     this.#opening.clear();
     await this.#store?.close();
-    this.#lease?.release();
+    for (const lease of this.#leases) lease.release();
   }
 
   #onNotice(notice: Extract<Action, { name: string }>): void {
@@ -225,37 +270,38 @@ export class Client {
     this.#tell();
   }
 
-  #onOtherTab(name: string, delta: Uint8Array): void {
+  #onOtherTab(name: string, delta: Uint8Array | undefined): void {
     const doc = this.#docs.get(name);
     if (!doc) {
       if (this.#opening.has(name)) this.#missed.add(name);
       return;
     }
-    const changes = this.#host.raw.takeIn(name, delta);
+    if (!delta) return doc.keeper?.rewrite();
+    const changes = doc.host.raw.takeIn(name, delta);
     if (!changes) return void this.#catchUp(doc);
     doc.changed(changes);
-    this.#engine.poll();
+    doc.host.poll();
     doc.report();
   }
 
   async #catchUp(doc: Doc): Promise<void> {
-    await this.#readAgain(doc.name).catch((error: unknown) => doc.storing(words(error)));
+    await this.#readAgain(doc).catch((error: unknown) => doc.storing(words(error)));
   }
 
   /**
    * Takes in what other tabs have stored; it is in the store in an order without gaps. The store may then replace it
    * by the state that contains it.
    */
-  async #readAgain(name: string): Promise<void> {
-    const { raw } = this.#host;
+  async #readAgain(doc: Doc): Promise<void> {
+    const { name, host: { raw } } = doc;
     await this.#store?.read(name, ({ deltas }) => {
       const taken = deltas.map((delta) => raw.takeIn(name, delta));
-      this.#docs.get(name)?.changed(taken.flatMap((changes) => changes ?? []));
+      doc.changed(taken.flatMap((changes) => changes ?? []));
       // What is stored must not be replaced by a state that lacks some of it.
       return taken.includes(undefined) ? undefined : raw.state(name);
     });
-    this.#engine.poll();
-    this.#docs.get(name)?.report();
+    doc.host.poll();
+    doc.report();
   }
 
   /** Asks the browser once, at the first edit, to keep our database when it runs out of room. */
@@ -279,6 +325,17 @@ function socketUrl(url: string): string {
   const absolute = new URL(url, globalThis.location?.href);
   absolute.protocol = absolute.protocol.replace(/^http/, "ws");
   return absolute.href;
+}
+
+/** Not all that is stored of a document can be read. */
+class Damaged extends Error {}
+
+function canTakeIn(raw: RawClient, name: string, delta: unknown): boolean {
+  try {
+    return delta instanceof Uint8Array && raw.takeIn(name, delta) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function words(error: unknown): string {

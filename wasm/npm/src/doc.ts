@@ -67,6 +67,7 @@ export class Doc {
   #keeper: Keeper | undefined;
   #refusal: string | null = null;
   #storeProblem: string | null = null;
+  #damage: string | null = null;
   #reported = "";
 
   /** @internal */
@@ -172,7 +173,7 @@ export class Doc {
       onServer: notOnServer === 0,
       notOnDevice,
       notOnServer,
-      problem: this.#refusal ?? this.#storeProblem,
+      problem: this.#refusal ?? this.#storeProblem ?? this.#damage,
     };
   }
 
@@ -256,6 +257,17 @@ export class Doc {
   storing(problem: string | null): void {
     this.#storeProblem = problem;
     this.report();
+  }
+
+  /** @internal Some of what was stored cannot be read. */
+  damaged(problem: string): void {
+    this.#damage = problem;
+    this.report();
+  }
+
+  /** @internal */
+  get host(): DocHost {
+    return this.#host;
   }
 
   /** @internal Tells if the status has changed. */

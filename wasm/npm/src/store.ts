@@ -12,6 +12,8 @@ export interface Stored {
   deltas: Uint8Array[];
   /** What the server was known to have. */
   onServer: Float64Array | undefined;
+  /** Under which ids it must not be edited again. */
+  retired: number[];
 }
 
 /** What is to be stored of a document, together. */
@@ -30,7 +32,9 @@ interface DeltaRow {
 /** With more deltas than this, reading a document replaces them by one state. */
 const DELTAS_MAX = 64;
 
-const SCHEMA = 1;
+/** 2 added `quarantine` and `retired`. */
+const SCHEMA = 2;
+const STORES = ["deltas", "documents", "replicas", "quarantine", "retired"];
 
 export class Store {
   readonly name: string;
@@ -54,32 +58,65 @@ export class Store {
    * All of it is one transaction: what another tab writes comes either before the reading or after the state.
    */
   async read(name: string, build: (stored: Stored) => Uint8Array | undefined): Promise<void> {
-    let built: { error?: unknown } | undefined;
-    const take = (deltas: IDBObjectStore, stored: Stored, keys: IDBValidKey[]) => {
-      try {
-        const state = build(stored);
-        built = {};
+    await this.#visit(name, (stored, keys, transaction) => {
+      const state = build(stored);
+      return () => {
         if (!state || keys.length <= DELTAS_MAX) return;
+        const deltas = transaction.objectStore("deltas");
         deltas.add({ name, delta: state } satisfies DeltaRow);
         for (const key of keys) deltas.delete(key);
-      } catch (error) {
-        built ??= { error };
-      }
-    };
-    const reading = this.#transact(["deltas", "documents"], "strict", (transaction) => {
-      const deltas = transaction.objectStore("deltas");
-      const rows: IDBRequest<DeltaRow[]> = deltas.index("name").getAll(name);
-      const keys = deltas.index("name").getAllKeys(name);
-      const onServer: IDBRequest<Float64Array | undefined> = transaction.objectStore("documents").get(name);
-      onServer.onsuccess = () => {
-        take(deltas, { deltas: rows.result.map((row) => row.delta), onServer: onServer.result }, keys.result);
       };
     });
-    // Without room for the state beside the deltas they stay as they are, which is as good.
-    await reading.catch((error: unknown) => {
-      if (!built) throw error;
+  }
+
+  /**
+   * Reads a document of which not all can be read. `build` answers with whether it could take in each delta; those
+   * that it could not are put aside, and never deleted. Edits made on this device may be among them, so no id that
+   * was used here may edit the document again, or it would give other edits their names: all but `replica` retire.
+   */
+  async salvage(name: string, replica: number, build: (stored: Stored) => boolean[]): Promise<void> {
+    await this.#visit(name, (stored, keys, transaction) => {
+      const taken = build(stored);
+      return () => {
+        const bad = keys.map((key, index) => ({ key, delta: stored.deltas[index] })).filter((_, index) => !taken[index]);
+        if (bad.length === 0) return;
+        retireAll(transaction, name, stored.retired, replica);
+        for (const { key, delta } of bad) {
+          transaction.objectStore("quarantine").add({ name, delta });
+          transaction.objectStore("deltas").delete(key);
+        }
+      };
     });
-    if (built && "error" in built) throw built.error;
+  }
+
+  /** Has `take` look at all that is stored of a document; what it answers with may then change it. */
+  async #visit(
+    name: string,
+    take: (stored: Stored, keys: IDBValidKey[], transaction: IDBTransaction) => () => void,
+  ): Promise<void> {
+    let taken: { error?: unknown } | undefined;
+    const visiting = this.#transact(STORES, "strict", (transaction) => {
+      const deltas = transaction.objectStore("deltas").index("name");
+      const rows: IDBRequest<DeltaRow[]> = deltas.getAll(name);
+      const keys = deltas.getAllKeys(name);
+      const retired: IDBRequest<number[] | undefined> = transaction.objectStore("retired").get(name);
+      const onServer: IDBRequest<Float64Array | undefined> = transaction.objectStore("documents").get(name);
+      onServer.onsuccess = () => {
+        const found = rows.result.map((row) => row.delta);
+        try {
+          const change = take({ deltas: found, onServer: onServer.result, retired: retired.result ?? [] }, keys.result, transaction);
+          taken = {};
+          change();
+        } catch (error) {
+          taken ??= { error };
+        }
+      };
+    });
+    // Without room for the change all stays as it was, which is as good.
+    await visiting.catch((error: unknown) => {
+      if (!taken) throw error;
+    });
+    if (taken && "error" in taken) throw taken.error;
   }
 
   /** Stores what happened to a document; when it is done, it is on the disk. */
@@ -151,7 +188,10 @@ export class Store {
   #connect(): Promise<IDBDatabase> {
     return new Promise((resolve, reject) => {
       const request = indexedDB.open(this.name, SCHEMA);
-      request.onupgradeneeded = () => {
+      request.onupgradeneeded = ({ oldVersion }) => {
+        request.result.createObjectStore("quarantine", { autoIncrement: true });
+        request.result.createObjectStore("retired");
+        if (oldVersion > 0) return;
         const deltas = request.result.createObjectStore("deltas", { autoIncrement: true });
         deltas.createIndex("name", "name");
         request.result.createObjectStore("documents");
@@ -174,4 +214,16 @@ export class Store {
       };
     });
   }
+}
+
+function retireAll(transaction: IDBTransaction, name: string, retired: number[], but: number): void {
+  const replicas = transaction.objectStore("replicas");
+  const listed = replicas.getAllKeys() as IDBRequest<number[]>;
+  listed.onsuccess = () => {
+    const retiring = listed.result.filter((replica) => replica !== but);
+    // Whoever holds one now may not have opened the document yet.
+    transaction.objectStore("retired").put([...new Set([...retired, ...retiring])], name);
+    // And nobody is to hold it again.
+    for (const replica of retiring) replicas.delete(replica);
+  };
 }

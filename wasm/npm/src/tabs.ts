@@ -16,9 +16,8 @@ export interface Lease {
 
 /** Takes an id of this device that no tab is using, or a fresh one. */
 export async function leaseReplica(store: Store): Promise<Lease> {
-  const locks: LockManager | undefined = globalThis.navigator?.locks;
-  // Only secure contexts have locks. Elsewhere every tab edits under an id that is never used again.
-  if (!locks) return { replica: freshReplica(), release: () => {} };
+  const locks = lockManager();
+  if (!locks) return leaseFresh(store);
   for (const replica of await store.replicas()) {
     const release = await hold(locks, store, replica);
     if (!release) continue;
@@ -26,11 +25,23 @@ export async function leaseReplica(store: Store): Promise<Lease> {
     if ((await store.replicas()).includes(replica)) return { replica, release };
     release();
   }
+  return leaseFresh(store);
+}
+
+/** Takes an id that nobody has edited under yet. */
+export async function leaseFresh(store: Store): Promise<Lease> {
+  const locks = lockManager();
   const replica = freshReplica();
+  if (!locks) return { replica, release: () => {} };
   const release = await hold(locks, store, replica);
   if (!release) throw new Error("a fresh replica id is in use");
   await store.addReplica(replica);
   return { replica, release };
+}
+
+/** Only secure contexts have locks. Elsewhere every tab edits under an id that is never used again. */
+function lockManager(): LockManager | undefined {
+  return globalThis.navigator?.locks;
 }
 
 function freshReplica(): number {
@@ -52,14 +63,15 @@ function hold(locks: LockManager, store: Store, replica: number): Promise<(() =>
 
 interface Message {
   name: string;
-  delta: Uint8Array;
+  /** What was stored; without it, what was stored is not all there any more. */
+  delta: Uint8Array | undefined;
 }
 
 /** Tells the other tabs what was stored, so that they need not wait for the server. */
 export class Tabs {
   readonly #channel: BroadcastChannel | undefined;
 
-  constructor(database: string, onDelta: (name: string, delta: Uint8Array) => void) {
+  constructor(database: string, onDelta: (name: string, delta: Uint8Array | undefined) => void) {
     if (typeof BroadcastChannel === "undefined") return;
     this.#channel = new BroadcastChannel(`watersmeet ${database}`);
     this.#channel.onmessage = ({ data }: MessageEvent<Message>) => onDelta(data.name, data.delta);
@@ -68,6 +80,11 @@ export class Tabs {
   /** To be called once the delta is stored: another tab may then build on it, and on what came before it. */
   tell(name: string, delta: Uint8Array): void {
     this.#channel?.postMessage({ name, delta } satisfies Message);
+  }
+
+  /** Asks the tabs that have the document open to store all that they have of it. */
+  askForAll(name: string): void {
+    this.#channel?.postMessage({ name, delta: undefined } satisfies Message);
   }
 
   close(): void {
