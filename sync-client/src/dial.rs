@@ -1,10 +1,11 @@
 //! How a connection is opened, and what is wrong when it is not.
 
 use crate::Error;
-use futures_util::{SinkExt, StreamExt, stream::SplitSink, stream::SplitStream};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri, header::SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -23,9 +24,22 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// An open connection. What is queued is written while the other half reads, so that neither end can hold up the
 /// other; when this is dropped, what is queued is still written.
+///
+/// The queue takes whatever it is given; who fills it asks first whether it [is empty](Line::is_empty).
 pub(crate) struct Line {
-    pub(crate) incoming: SplitStream<Socket>,
-    pub(crate) outgoing: mpsc::UnboundedSender<Bytes>,
+    incoming: SplitStream<Socket>,
+    outgoing: mpsc::UnboundedSender<Bytes>,
+    /// Frames that were queued, and those of them that the socket has taken.
+    queued: u64,
+    taken: watch::Receiver<u64>,
+}
+
+/// What happens on a line.
+pub(crate) enum Heard {
+    /// A message came, or the end.
+    Message(Option<Result<Message, WsError>>),
+    /// The socket has taken what was queued, or some of it.
+    Taken,
 }
 
 /// Whether `url` is one that can be dialled.
@@ -61,25 +75,58 @@ impl Line {
     fn over(socket: Socket) -> Self {
         let (sink, incoming) = socket.split();
         let (outgoing, queue) = mpsc::unbounded_channel();
-        tokio::spawn(write(sink, queue));
-        Line { incoming, outgoing }
+        let (taking, taken) = watch::channel(0);
+        tokio::spawn(write(sink, queue, taking));
+        Line { incoming, outgoing, queued: 0, taken }
+    }
+
+    /// Queues a frame.
+    pub(crate) fn send(&mut self, frame: Bytes) {
+        self.queued += 1;
+        // If it cannot be written, reading fails too, and that is noticed.
+        let _ = self.outgoing.send(frame);
+    }
+
+    /// Whether the socket has taken all that was queued.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self.taken.borrow() == self.queued
+    }
+
+    /// Waits for what happens next. Nothing is lost if it is dropped while it waits.
+    pub(crate) async fn hear(&mut self) -> Heard {
+        tokio::select! {
+            message = self.incoming.next() => Heard::Message(message),
+            Ok(()) = self.taken.changed() => Heard::Taken,
+        }
+    }
+
+    /// A message that has already come, if there is one.
+    pub(crate) fn ready(&mut self) -> Option<Option<Result<Message, WsError>>> {
+        self.incoming.next().now_or_never()
     }
 }
 
 /// Writes what is queued, all that is there before each flush, until the other half is dropped. If it fails, the other
 /// half notices.
-async fn write(mut sink: SplitSink<Socket, Message>, mut queue: mpsc::UnboundedReceiver<Bytes>) {
+async fn write(
+    mut sink: SplitSink<Socket, Message>,
+    mut queue: mpsc::UnboundedReceiver<Bytes>,
+    taking: watch::Sender<u64>,
+) {
+    let mut written = 0;
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         while let Some(frame) = next {
             if sink.feed(Message::Binary(frame)).await.is_err() {
                 return;
             }
+            written += 1;
             next = queue.try_recv().ok();
         }
         if sink.flush().await.is_err() {
             return;
         }
+        taking.send_replace(written);
     }
     let _ = tokio::time::timeout(GOODBYE_PATIENCE, sink.close()).await;
 }

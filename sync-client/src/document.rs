@@ -87,6 +87,7 @@ impl DocumentHandle {
         build(&mut transaction);
         let mut state = self.lock();
         let edited = state.core.edit(self.name(), now(), transaction.into_ops())?;
+        state.hold(self.name());
         let changes: Arc<[Change]> = edited.map(|edited| edited.changes).unwrap_or_default().into();
         if let Some(watched) = state.watched.get(self.name()).filter(|_| !changes.is_empty()) {
             watched.tell(Event::Changed { changes: changes.clone(), local: true });
@@ -108,7 +109,7 @@ impl DocumentHandle {
 
     /// Where this document's edits are.
     pub fn status(&self) -> Status {
-        self.lock().core.status(self.name())
+        self.lock().status(self.name())
     }
 
     /// Which events the server is known to have on its disk.
@@ -148,7 +149,7 @@ impl DocumentHandle {
     /// Shows an ephemeral state, such as a cursor, to the others who have the document open; an empty one takes it
     /// back.
     pub fn present(&self, state: &[u8]) {
-        self.lock().core.present(self.name(), state);
+        self.lock().present(self.name(), state);
         self.opened.client.wake();
     }
 

@@ -117,8 +117,7 @@ impl Client {
         let Some(watched) = state.watched.get_mut(name) else { return };
         watched.handles -= 1;
         if watched.handles == 0 {
-            state.watched.remove(name);
-            state.core.close(name);
+            state.close(name);
         }
         drop(state);
         self.wake();

@@ -4,11 +4,11 @@
 
 use crate::Event;
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, broadcast, watch};
-use watersmeet_crdt::client::{Client as Core, Notice};
+use watersmeet_crdt::client::{Client as Core, Notice, Status};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{ReplicaId, Time};
 
@@ -24,6 +24,9 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) core: Core,
     pub(crate) watched: HashMap<String, Watched>,
+    /// Documents with edits that were not given out, and what is to be shown in documents: see [`give_out`](State::give_out).
+    held: BTreeSet<String>,
+    presence: BTreeMap<String, Bytes>,
     /// Why there is no connection, if there was a reason.
     pub(crate) trouble: Option<String>,
 }
@@ -36,6 +39,8 @@ pub(crate) struct Watched {
     pub(crate) progress: watch::Sender<u64>,
     pub(crate) peers: BTreeMap<u64, Bytes>,
     pub(crate) refused: Option<(Code, String)>,
+    /// What was told last.
+    status: Option<Status>,
 }
 
 impl Default for Watched {
@@ -46,6 +51,7 @@ impl Default for Watched {
             progress: watch::Sender::new(0),
             peers: BTreeMap::new(),
             refused: None,
+            status: None,
         }
     }
 }
@@ -60,7 +66,15 @@ impl Watched {
 
 impl Shared {
     pub(crate) fn new(replica: ReplicaId) -> Arc<Self> {
-        let state = State { core: Core::new(replica, false), watched: HashMap::new(), trouble: None };
+        // To the core this is a shell that stores: that holds edits back until they are said to be stored, which here is
+        // when the socket can take them.
+        let state = State {
+            core: Core::new(replica, true),
+            watched: HashMap::new(),
+            held: BTreeSet::new(),
+            presence: BTreeMap::new(),
+            trouble: None,
+        };
         Arc::new(Shared { state: Mutex::new(state), work: Notify::new() })
     }
 
@@ -71,10 +85,54 @@ impl Shared {
 }
 
 impl State {
+    /// Holds back what was edited in a document until it is given out.
+    pub(crate) fn hold(&mut self, name: &str) {
+        if !self.held.contains(name) {
+            self.held.insert(name.to_owned());
+        }
+    }
+
+    /// Holds back what is to be shown; only the latest counts.
+    pub(crate) fn present(&mut self, name: &str, state: &[u8]) {
+        self.presence.insert(name.to_owned(), Bytes::copy_from_slice(state));
+    }
+
+    /// Lets the core send what was held back: of each document one group, and one presence.
+    pub(crate) fn give_out(&mut self) {
+        for name in std::mem::take(&mut self.held) {
+            self.give_out_edits(&name);
+        }
+        for (name, state) in std::mem::take(&mut self.presence) {
+            self.core.present(&name, &state);
+        }
+    }
+
+    /// Closes a document, giving out what was held back of it.
+    pub(crate) fn close(&mut self, name: &str) {
+        self.give_out_edits(name);
+        self.held.remove(name);
+        self.presence.remove(name);
+        self.watched.remove(name);
+        self.core.close(name);
+    }
+
+    fn give_out_edits(&mut self, name: &str) {
+        if let Some(version) = self.core.document(name).map(|document| document.version().clone()) {
+            self.core.stored(name, version);
+        }
+    }
+
+    /// Where a document's edits are. This client stores nothing, so none waits to be stored.
+    pub(crate) fn status(&self, name: &str) -> Status {
+        Status { not_on_device: 0, ..self.core.status(name) }
+    }
+
     /// Passes on what the core has to tell.
     pub(crate) fn publish(&mut self, notice: Notice) {
         match notice {
             Notice::Changed { name, changes, .. } => {
+                // Others' edits, or own ones that were written again.
+                self.hold(&name);
                 self.tell(&name, Event::Changed { changes: changes.into(), local: false });
             }
             Notice::Status { name } => self.on_status(&name),
@@ -94,8 +152,11 @@ impl State {
     }
 
     fn on_status(&mut self, name: &str) {
-        let status = self.core.status(name);
+        let status = self.status(name);
         let Some(watched) = self.watched.get_mut(name) else { return };
+        if watched.status.replace(status) == Some(status) {
+            return;
+        }
         if status.live {
             watched.refused = None;
         } else {

@@ -1,10 +1,13 @@
 //! The one task: it owns the socket, and does what the client without I/O says.
+//!
+//! Edits are given out only when the socket has taken all that was sent before. So of what is edited meanwhile nothing
+//! waits but the document itself, and it leaves as one group, however long the server does not read.
 
 use crate::Error;
-use crate::dial::{Line, dial};
+use crate::dial::{Heard, Line, dial};
 use crate::shared::{Shared, now, random};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -26,7 +29,7 @@ enum Link {
 /// What became of waiting.
 enum Happened {
     Dialled(Result<Line, Error>),
-    Came(Option<Result<Message, WsError>>),
+    Heard(Heard),
 }
 
 pub(crate) struct Task {
@@ -66,6 +69,9 @@ impl Task {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         loop {
+            if self.link.is_empty() {
+                state.give_out();
+            }
             match state.core.poll(now()) {
                 Action::Send(frame) => self.send(frame),
                 Action::Connect => {
@@ -79,10 +85,9 @@ impl Task {
         }
     }
 
-    fn send(&self, frame: bytes::Bytes) {
-        if let Link::Up(line) = &self.link {
-            // If it cannot be written, reading fails too, and that is noticed.
-            let _ = line.outgoing.send(frame);
+    fn send(&mut self, frame: bytes::Bytes) {
+        if let Link::Up(line) = &mut self.link {
+            line.send(frame);
         }
     }
 
@@ -101,7 +106,8 @@ impl Task {
                 self.down(Some(error.to_string()));
                 self.tell_first(Err(error));
             }
-            Happened::Came(first) => self.receive(first),
+            Happened::Heard(Heard::Message(first)) => self.receive(first),
+            Happened::Heard(Heard::Taken) => {}
         }
     }
 
@@ -116,7 +122,7 @@ impl Task {
                 None => return,
             }
             next = match &mut self.link {
-                Link::Up(line) => line.incoming.next().now_or_never(),
+                Link::Up(line) => line.ready(),
                 _ => None,
             };
         }
@@ -159,7 +165,15 @@ impl Link {
                 *self = Link::Down;
                 Happened::Dialled(dialled)
             }
-            Link::Up(line) => Happened::Came(line.incoming.next().await),
+            Link::Up(line) => Happened::Heard(line.hear().await),
+        }
+    }
+
+    /// Whether nothing waits to be written.
+    fn is_empty(&self) -> bool {
+        match self {
+            Link::Down | Link::Dialling(_) => true,
+            Link::Up(line) => line.is_empty(),
         }
     }
 }
