@@ -102,9 +102,9 @@ impl Serve {
             if !folder.join("index.html").is_file() {
                 return Err(ServeError::Web(folder.clone()));
             }
-            content = content.merge(web::router(folder));
         }
-        Ok(content)
+        let (tiles, web) = (self.tiles.is_some(), self.web.clone());
+        Ok(content.merge(web::router(web::Content { tiles, web })))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here asserts how long something takes; every wait has a bound that only a hang exceeds.
 
+pub mod http;
 pub mod raw;
 mod server;
 

@@ -29,11 +29,25 @@ impl Raw {
     /// # Panics
     /// If the arguments are none.
     pub async fn connect_as(url: &str, subprotocol: Option<&str>) -> Result<Self, Error> {
+        let headers: Vec<_> = subprotocol.map(|name| ("sec-websocket-protocol", name)).into_iter().collect();
+        Self::connect_with(url, &headers).await
+    }
+
+    /// Connects properly, as a browser does for a page of `origin`.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    ///
+    /// # Panics
+    /// If the arguments are none.
+    pub async fn connect_from(url: &str, origin: &str) -> Result<Self, Error> {
+        Self::connect_with(url, &[("sec-websocket-protocol", SUBPROTOCOL), ("origin", origin)]).await
+    }
+
+    async fn connect_with(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
         let mut request = url.into_client_request().expect("a URL");
-        if let Some(name) = subprotocol {
-            request
-                .headers_mut()
-                .insert("sec-websocket-protocol", HeaderValue::from_str(name).expect("a name"));
+        for (key, value) in headers {
+            request.headers_mut().insert(*key, HeaderValue::from_str(value).expect("a header"));
         }
         let (socket, _) = connect_async(request).await?;
         let (sink, stream) = socket.split();

@@ -1,5 +1,6 @@
 //! The real binary as a child process, with a data folder of its own.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -36,6 +37,7 @@ fn build() -> PathBuf {
 #[derive(Debug)]
 pub struct Server {
     data: PathBuf,
+    options: Vec<OsString>,
     port: u16,
     child: Option<Child>,
 }
@@ -46,10 +48,19 @@ impl Server {
     /// # Panics
     /// If it does not start.
     pub fn start() -> Self {
+        Self::start_with::<&str>([])
+    }
+
+    /// As [`start`](Self::start), with more options of `watersmeet serve`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_with<T: Into<OsString>>(options: impl IntoIterator<Item = T>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let data = std::env::temp_dir().join(format!("watersmeet-test-{}-{number}", std::process::id()));
-        let mut server = Server { data, port: 0, child: None };
+        let mut server =
+            Server { data, options: options.into_iter().map(Into::into).collect(), port: 0, child: None };
         server.port = server.launch(0);
         server
     }
@@ -106,9 +117,21 @@ impl Server {
     /// # Panics
     /// If it was not running.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("-TERM")
+    }
+
+    /// SIGINT, which is Ctrl-C; how it ended.
+    ///
+    /// # Panics
+    /// If it was not running.
+    pub fn interrupt(&mut self) -> ExitStatus {
+        self.signal("-INT")
+    }
+
+    fn signal(&mut self, signal: &str) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
         let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
         child.wait().expect("gone")
     }
 
@@ -124,13 +147,22 @@ impl Server {
     /// # Panics
     /// If it cannot be run.
     pub fn run_another(&self, listen: &str) -> (ExitStatus, String) {
-        let output = command(&self.data, listen).output().expect("runs");
+        self.run_another_with(listen, &[])
+    }
+
+    /// As [`run_another`](Self::run_another), with more options.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn run_another_with(&self, listen: &str, options: &[&str]) -> (ExitStatus, String) {
+        let output = command(&self.data, listen).args(options).output().expect("runs");
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     fn launch(&mut self, port: u16) -> u16 {
         assert!(self.child.is_none(), "one at a time on one data folder");
         let mut child = command(&self.data, &format!("127.0.0.1:{port}"))
+            .args(&self.options)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
