@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::net::TcpListener;
+use std::process::ExitStatus;
 use watersmeet_client::{Client, DocumentHandle, Error};
 use watersmeet_crdt::Value;
 use watersmeet_tests::{Server, patiently, until};
@@ -77,7 +78,7 @@ async fn edits_made_offline_arrive_and_conflicts_are_kept() {
 }
 
 #[tokio::test]
-async fn a_restart_finds_everything_and_sigterm_is_graceful() {
+async fn a_restart_finds_everything_and_signals_are_graceful() {
     let mut server = Server::start();
     let (a, anna) = open(&server.url(), "map").await;
     for n in 0..2_500_i64 {
@@ -90,6 +91,9 @@ async fn a_restart_finds_everything_and_sigterm_is_graceful() {
     let status = server.terminate();
     assert!(status.success(), "SIGTERM ends it well: {status}");
     server.restart();
+    let status = server.interrupt();
+    assert!(status.success(), "so does Ctrl-C: {status}");
+    server.restart();
     let (_b, ben) = open(&server.url(), "map").await;
     patiently("synced", ben.synced()).await.unwrap();
     assert_eq!(hash(&ben), before);
@@ -98,6 +102,15 @@ async fn a_restart_finds_everything_and_sigterm_is_graceful() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_amid_edits_loses_nothing_acknowledged() {
+    a_signal_amid_edits(Server::terminate).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_amid_edits_loses_nothing_acknowledged() {
+    a_signal_amid_edits(Server::interrupt).await;
+}
+
+async fn a_signal_amid_edits(signal: fn(&mut Server) -> ExitStatus) {
     let mut server = Server::start();
     let (client, anna) = open(&server.url(), "map").await;
     let writer = anna.clone();
@@ -108,7 +121,7 @@ async fn sigterm_amid_edits_loses_nothing_acknowledged() {
         }
     });
     until("some are acknowledged", || anna.on_server().seq(client.replica()) > 200).await;
-    assert!(server.terminate().success());
+    assert!(signal(&mut server).success());
     let acknowledged = anna.on_server().seq(client.replica());
     let elsewhere = server.restart_elsewhere();
     let (_b, ben) = open(&elsewhere, "map").await;
