@@ -3,9 +3,11 @@
 //! Nothing here asserts how long something takes; every wait has a bound that only a hang exceeds.
 
 pub mod http;
+mod proxy;
 pub mod raw;
 mod server;
 
+pub use proxy::Proxy;
 pub use raw::Raw;
 pub use server::{Server, binary};
 

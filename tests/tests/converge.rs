@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::ExitStatus;
 use watersmeet_client::{Client, DocumentHandle, Error};
 use watersmeet_crdt::Value;
-use watersmeet_tests::{Server, patiently, until};
+use watersmeet_tests::{Proxy, Server, patiently, until};
 
 async fn open(url: &str, name: &str) -> (Client, DocumentHandle) {
     let client = Client::connect(url).await.unwrap();
@@ -75,6 +75,39 @@ async fn edits_made_offline_arrive_and_conflicts_are_kept() {
         assert_eq!(map.conflicts(&["mill", "name"]).len(), 1, "the name that lost is still there to be seen");
         assert_eq!(map.counter(&["mill", "votes"]), 1, "a vote wins over a removal that did not know of it");
     });
+}
+
+/// Who comes back is sent what it lacks, not the document.
+#[tokio::test]
+async fn who_reconnects_is_sent_only_the_difference() {
+    const ENTRIES: i64 = 5_000;
+    const DIFFERENCE_BYTES_MAX: u64 = 5_000;
+    let server = Server::start();
+    let proxy = Proxy::start(server.port());
+    let (_b, ben) = open(&server.url(), "map").await;
+    for n in 0..ENTRIES {
+        ben.edit(|tx| tx.set(&["places", &n.to_string(), "name"], format!("place {n}"))).unwrap();
+    }
+    patiently("durable", ben.durable()).await.unwrap();
+    let (_a, anna) = open(&proxy.url(), "map").await;
+    patiently("synced", anna.synced()).await.unwrap();
+    let whole = proxy.received_bytes();
+    assert!(whole > 10 * DIFFERENCE_BYTES_MAX, "the document itself has only {whole} bytes");
+
+    proxy.cut();
+    until("anna has noticed", || !anna.status().live).await;
+    for n in 0..10 {
+        ben.edit(|tx| tx.set(&["places", &n.to_string(), "name"], "another name")).unwrap();
+    }
+    patiently("durable", ben.durable()).await.unwrap();
+    let before = proxy.received_bytes();
+    proxy.mend();
+    until("anna has them", || hash(&anna) == hash(&ben)).await;
+    let difference = proxy.received_bytes() - before;
+    println!(
+        "the document: {whole} bytes; ten edits of it, with all that is said at the beginning: {difference}"
+    );
+    assert!(difference < DIFFERENCE_BYTES_MAX, "{difference} bytes for ten edits");
 }
 
 #[tokio::test]
