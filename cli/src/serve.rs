@@ -30,7 +30,7 @@ pub(crate) struct Serve {
     /// The URL that browsers reach this server by, if it is not the one it listens at.
     #[arg(long, env = "WATERSMEET_PUBLIC_URL")]
     public_url: Option<String>,
-    /// A website whose pages may sync with this server, such as https://maps.example, besides those that it serves
+    /// A website whose pages may sync with this server, such as `https://maps.example`, besides those that it serves
     /// itself; * for all. Can be given several times.
     #[arg(long, env = "WATERSMEET_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
@@ -98,10 +98,8 @@ impl Serve {
             let options = ServeOptions { public_url: self.public_url.clone(), ..ServeOptions::default() };
             content = content.merge(watersmeet_tiles::router(sets, options));
         }
-        if let Some(folder) = &self.web {
-            if !folder.join("index.html").is_file() {
-                return Err(ServeError::Web(folder.clone()));
-            }
+        if let Some(folder) = self.web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
+            return Err(ServeError::Web(folder.clone()));
         }
         let (tiles, web) = (self.tiles.is_some(), self.web.clone());
         Ok(content.merge(web::router(web::Content { tiles, web })))

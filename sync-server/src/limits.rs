@@ -1,5 +1,5 @@
 //! Every limit on what peers can fill or hold, by name. What is about one conversation is in
-//! [`session::Limits`](watersmeet_crdt::session::Limits); everything around it is here.
+//! [`session::Limits`]; everything around it is here.
 
 use std::time::Duration;
 use watersmeet_crdt::session;
