@@ -102,6 +102,9 @@ export class Markers {
     event.stopPropagation();
     const point = this.#map.project(marker.getLngLat());
     const { lng, lat } = this.#map.unproject([point.x + x, point.y + y]);
-    this.#events.move(id, wrap([lng, lat]));
+    const at = wrap([lng, lat]);
+    // At once, not with the next frame: the next key may come before it.
+    marker.setLngLat(at);
+    this.#events.move(id, at);
   }
 }
