@@ -165,7 +165,7 @@ story("of two names given at once neither is lost", ["Anna", "Ben"], async (inAn
   await screenshot(anna, "two-names");
   await anna.getByRole("button", { name: `Use “${other}”` }).click();
   await converged(anna, ben);
-  await ben.locator(".notice").waitFor({ state: "detached" });
+  await ben.locator(".notice", { hasText: "Also called" }).waitFor({ state: "detached" });
   await ben.waitForFunction((wanted) => document.querySelector("input.name").value === wanted, other);
 });
 

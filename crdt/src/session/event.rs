@@ -27,7 +27,7 @@ pub enum Output {
 /// What the peer said or wants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It wants a document, of which it has `version`. Answer by [`Session::accept`] or [`Session::refuse`].
+    /// It wants a document, of which it has `version`. Answer by [`Session::accept`](super::Session::accept) or [`Session::refuse`](super::Session::refuse).
     Open {
         /// The document's name.
         name: String,
@@ -64,7 +64,7 @@ pub enum Event {
         /// How far.
         version: VersionVector,
     },
-    /// It lacks more than was thought: send since [`Session::peer_has`].
+    /// It lacks more than was thought: send since [`Session::peer_has`](super::Session::peer_has).
     Lacks {
         /// Of which document.
         channel: u32,
