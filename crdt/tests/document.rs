@@ -8,7 +8,7 @@ use common::{Rng, pull, random_ops};
 use quickcheck::quickcheck;
 use std::collections::BTreeMap;
 use watersmeet_crdt::document::{Change, DecodeError, EditError, Kind, Map, Slot, limits};
-use watersmeet_crdt::{Delta, Document, ReplicaId, Time, Value};
+use watersmeet_crdt::{Delta, Document, ReplicaId, Time, Value, VersionVector};
 
 fn now() -> Time {
     Time::from_millis(1_700_000_000_000)
@@ -179,6 +179,26 @@ fn a_register_written_a_thousand_times_costs_one_value() {
     assert!(delta.len() < 40, "{} bytes", delta.len());
     pull(&mut ben[0], &anna[0]);
     assert_eq!(ben[0].register(&["name"]), Some(&Value::from(999)));
+}
+
+/// Anna edits offline. The server, restarted, knows no log and sends her its whole state. She answers with her edits,
+/// not with the whole state again.
+#[test]
+fn who_is_sent_a_state_still_tells_its_own_edits_apart() {
+    let mut all = replicas(2);
+    let (anna, ben) = all.split_at_mut(1);
+    let (anna, ben) = (&mut anna[0], &mut ben[0]);
+    ben.edit(now(), |tx| (0..1_000).for_each(|n| tx.insert(&["set"], n))).unwrap();
+    anna.edit(now(), |tx| tx.insert(&["set"], -1)).unwrap();
+    anna.apply(ben.state()).unwrap();
+    let answer = anna.since(ben.version());
+    assert!(answer.encode().len() < 40, "{} bytes", answer.encode().len());
+    ben.apply(answer).unwrap();
+    assert_eq!(anna.hash(), ben.hash());
+    assert!(
+        anna.since(&VersionVector::from_iter([(ReplicaId::new(1), 1)])).from().is_empty(),
+        "who lacks the state gets it"
+    );
 }
 
 /// Items that were removed are remembered by the log alone, which forgets the oldest beyond its limit.

@@ -209,11 +209,13 @@ impl World {
                 (0..8).for_each(|_| self.carry(who));
                 self.drain(who);
             }
-            if self
-                .clients
-                .iter()
-                .all(|client| client.document(DOCUMENT).unwrap().version() == self.hub.document.version())
-            {
+            // Until all have everything, and have heard that the disk has it.
+            let version = self.hub.document.version();
+            let settled = |client: &Client| {
+                client.document(DOCUMENT).unwrap().version() == version
+                    && client.status(DOCUMENT).not_on_server == 0
+            };
+            if self.clients.iter().all(settled) {
                 break;
             }
         }

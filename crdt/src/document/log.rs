@@ -52,9 +52,10 @@ impl Log {
         }
     }
 
-    /// Forgets everything, up to `version`.
-    pub(crate) fn restart(&mut self, version: VersionVector) {
-        *self = Log { base: version, ..Log::default() };
+    /// Notes events of which it is not known what they touched. Those that are known stay: a client that is sent a
+    /// whole state can still tell its own edits apart from it.
+    pub(crate) fn skip(&mut self, gained: VersionVector) {
+        self.base.merge(gained);
     }
 
     /// What the events touched that are in the document's `version` and not in `has`; none if the log was cut above

@@ -166,7 +166,7 @@ impl Document {
         self.merge(Causal { store: delta.root, seen: delta.to.into() }, &mut changes);
         match touched {
             // A whole state: nobody who lacks it can be told less.
-            Touched::Whole => self.log.restart(self.version().clone()),
+            Touched::Whole => self.log.skip(gained),
             touched => self.log.record(gained, &touched),
         }
         Ok(changes)
@@ -184,6 +184,9 @@ impl Document {
     /// What a replica at version `has` lacks, as one joined group; the whole state if the log no longer tells.
     pub fn since(&self, has: &VersionVector) -> Delta {
         let version = self.version();
+        if has.is_empty() {
+            return self.state();
+        }
         let Some(touched) = self.log.touched_since(has, version) else { return self.state() };
         let from = version.iter().map(|(replica, seq)| (replica, seq.min(has.seq(replica)))).collect();
         let root = if version.beyond(has).is_empty() { Map::default() } else { touched.of(&self.tree.store) };
