@@ -17,11 +17,12 @@ async fn main() -> Result<(), Error> {
     })?;
     ben.edit(|tx| tx.increment(&["mill", "votes"], 1))?;
 
-    // On the server's disk, and heard by the other.
+    // On the server's disk, and soon heard by the other.
     anna.durable().await?;
     ben.durable().await?;
-    anna.synced().await?;
-    ben.synced().await?;
+    while anna.read(|map| map.hash()) != ben.read(|map| map.hash()) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 
     for (who, document) in [("anna", &anna), ("ben", &ben)] {
         document.read(|map| {
