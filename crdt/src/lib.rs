@@ -45,6 +45,7 @@
 //! |---|---|
 //! | [`plain`] | lattices that need no dots: grow-only counters and sets, last-writer-wins |
 //! | [`dot`], [`store`] | events, versions, causal contexts; the three dot stores, [`Causal`](store::Causal) |
+//! | [`position`] | places in a list that never change, so that a list is a map |
 //! | [`causal`] | register, counter, add-wins set, map of any of them |
 //! | [`document`] | the tree of those, its log, deltas, change events |
 //! | [`session`], [`client`] | the conversation between two peers, and a client's half of it, without I/O |
@@ -59,6 +60,7 @@ pub mod document;
 pub mod dot;
 pub mod laws;
 pub mod plain;
+pub mod position;
 pub mod session;
 pub mod store;
 pub mod value;
@@ -67,6 +69,7 @@ mod wire;
 pub use clock::{Stamp, Time};
 pub use document::{Change, Delta, Document};
 pub use dot::{CausalContext, Dot, ReplicaId, VersionVector};
+pub use position::Position;
 pub use value::Value;
 
 /// A join semilattice: a value that grows by being merged with others of its type.
