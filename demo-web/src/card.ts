@@ -1,7 +1,8 @@
 /** One place: its name, tags and votes, what others made of them meanwhile, and its end. */
 
-import { count, h } from "./dom.js";
+import { count, h, write } from "./dom.js";
 import type { Place, Places, Position } from "./places.js";
+import { type Row, Rows } from "./rows.js";
 
 /** A name is saved when typing pauses for so long. */
 const TYPING_MILLIS = 600;
@@ -12,6 +13,14 @@ export interface CardEvents {
   fly(at: Position): void;
 }
 
+/** What others made of the place meanwhile, and what can be done about it. */
+interface Notice {
+  /** Says all of it, so that a notice that says something else is another one. */
+  key: string;
+  says: (Node | string)[];
+  choices: [label: string, choose: () => void][];
+}
+
 export class Card {
   readonly element: HTMLElement;
   readonly id: string;
@@ -19,9 +28,11 @@ export class Card {
   readonly #events: CardEvents;
   readonly #name = h("input", { class: "name", maxlength: "200", placeholder: "Name this place", "aria-label": "Name", autocomplete: "off" });
   readonly #where = h("p", { class: "where" });
-  readonly #notices = h("div", { class: "notices" });
+  readonly #noticeBox = h("div", { class: "notices" });
+  readonly #notices: Rows<Notice>;
   readonly #votes = h("output", { class: "votes" });
-  readonly #tags = h("ul", { class: "tags" });
+  readonly #tagList = h("ul", { class: "tags" });
+  readonly #tags: Rows<string>;
   readonly #tag = h("input", { maxlength: "60", placeholder: "Add a tag", "aria-label": "Add a tag", autocomplete: "off", enterkeyhint: "done" });
   readonly #unsent = h("p", { class: "mark-unsent" }, "Not yet on the server");
   #typing: ReturnType<typeof setTimeout> | undefined;
@@ -31,6 +42,8 @@ export class Card {
     this.#places = places;
     this.#events = events;
     this.element = this.#build();
+    this.#notices = new Rows(this.#noticeBox, { key: ({ key }) => key, make: noticeRow, refuge: this.element });
+    this.#tags = new Rows(this.#tagList, { key: (tag) => tag, make: (tag) => this.#makeTag(tag), refuge: this.#tag });
     this.#name.addEventListener("input", () => {
       clearTimeout(this.#typing);
       this.#typing = setTimeout(() => this.flush(), TYPING_MILLIS);
@@ -49,13 +62,13 @@ export class Card {
         h("button", { type: "button", class: "back", click: () => this.#events.close() }, "← All places"),
         this.#unsent,
       ),
-      this.#name, this.#where, this.#notices,
+      this.#name, this.#where, this.#noticeBox,
       h("div", { class: "vote", role: "group", "aria-label": "Votes" },
         h("button", { type: "button", class: "less", "aria-label": "Take a vote away", click: vote(-1) }, "−"),
         this.#votes,
         h("button", { type: "button", class: "more", "aria-label": "Vote for it", click: vote(1) }, "+"),
       ),
-      h("h3", {}, "Tags"), this.#tags, tagForm,
+      h("h3", {}, "Tags"), this.#tagList, tagForm,
       h("p", { class: "hint" }, "Drag it, or move it with the arrow keys while it is focused on the map."),
       h("button", { type: "button", class: "delete", click: () => this.#events.delete(this.id) }, "Delete this place"),
     );
@@ -63,11 +76,11 @@ export class Card {
 
   show(place: Place, unsent: boolean): void {
     if (document.activeElement !== this.#name) this.#name.value = place.name;
-    this.#where.textContent = coordinates(place.at);
+    write(this.#where, coordinates(place.at));
     this.#unsent.hidden = !unsent;
-    this.#votes.textContent = count(place.votes, "vote");
-    this.#notices.replaceChildren(...this.#names(place), ...this.#positions(place), ...this.#survival(place));
-    this.#showTags(place.tags);
+    write(this.#votes, count(place.votes, "vote"));
+    this.#notices.show([...this.#names(place), ...this.#positions(place), ...this.#survival(place)]);
+    this.#tags.show(place.tags);
   }
 
   focusName(): void {
@@ -90,62 +103,42 @@ export class Card {
   }
 
   /** Two people named it at once: one name shows, and the other is not lost. */
-  #names(place: Place): Node[] {
+  #names(place: Place): Notice[] {
     const name = (other: string) => other || "nothing";
     const use = (chosen: string) => () => {
       this.#name.value = chosen;
       this.#places.rename(this.id, chosen);
     };
-    return place.otherNames.map((other) =>
-      h("div", { class: "notice" },
-        h("p", {}, "Also called ", h("strong", {}, name(other)), ", at the same time."),
-        h("div", { class: "row" },
-          h("button", { type: "button", click: use(other) }, `Use “${name(other)}”`),
-          h("button", { type: "button", click: use(place.name) }, `Keep “${name(place.name)}”`),
-        ),
-      ),
-    );
+    return place.otherNames.map((other) => ({
+      key: JSON.stringify(["name", other, place.name]),
+      says: ["Also called ", h("strong", {}, name(other)), ", at the same time."],
+      choices: [[`Use “${name(other)}”`, use(other)], [`Keep “${name(place.name)}”`, use(place.name)]],
+    }));
   }
 
-  #positions(place: Place): Node[] {
+  #positions(place: Place): Notice[] {
     const choose = (at: Position) => () => this.#places.move(this.id, at);
-    return place.otherPositions.map((at) =>
-      h("div", { class: "notice" },
-        h("p", {}, "Also moved to ", h("strong", {}, coordinates(at)), ", at the same time."),
-        h("div", { class: "row" },
-          h("button", { type: "button", click: () => this.#events.fly(at) }, "Look there"),
-          h("button", { type: "button", click: choose(at) }, "Move it there"),
-          h("button", { type: "button", click: choose(place.at) }, "Leave it here"),
-        ),
-      ),
-    );
+    return place.otherPositions.map((at) => ({
+      key: JSON.stringify(["position", at, place.at]),
+      says: ["Also moved to ", h("strong", {}, coordinates(at)), ", at the same time."],
+      choices: [["Look there", () => this.#events.fly(at)], ["Move it there", choose(at)], ["Leave it here", choose(place.at)]],
+    }));
   }
 
   /** It was deleted and edited at once, so it is still here. */
-  #survival(place: Place): Node[] {
+  #survival(place: Place): Notice[] {
     if (!place.deleted) return [];
-    return [
-      h("div", { class: "notice" },
-        h("p", {}, h("strong", {}, place.deleted.by), ` deleted this while ${place.editors.join(" and ")} edited it, so it was kept.`),
-        h("div", { class: "row" },
-          h("button", { type: "button", click: () => this.#places.keep(this.id) }, "Keep it"),
-          h("button", { type: "button", click: () => this.#events.delete(this.id) }, "Delete it after all"),
-        ),
-      ),
-    ];
+    return [{
+      key: JSON.stringify(["survival", place.deleted.by, place.editors]),
+      says: [h("strong", {}, place.deleted.by), ` deleted this while ${place.editors.join(" and ")} edited it, so it was kept.`],
+      choices: [["Keep it", () => this.#places.keep(this.id)], ["Delete it after all", () => this.#events.delete(this.id)]],
+    }];
   }
 
-  #showTags(tags: string[]): void {
-    const shown = [...this.#tags.children].map((child) => (child as HTMLElement).dataset["tag"]);
-    // Left alone when nothing changed, so that a focused button stays.
-    if (shown.length === tags.length && tags.every((tag, index) => tag === shown[index])) return;
-    const hadFocus = this.#tags.contains(document.activeElement);
-    this.#tags.replaceChildren(...tags.map((tag) => {
-      const item = h("li", { class: "tag" }, tag, h("button", { type: "button", "aria-label": `Remove tag ${tag}`, click: () => this.#places.untag(this.id, tag) }, "×"));
-      item.dataset["tag"] = tag;
-      return item;
-    }));
-    if (hadFocus) this.#tag.focus();
+  #makeTag(tag: string): Row<string> {
+    const item = h("li", { class: "tag" }, tag, h("button", { type: "button", "aria-label": `Remove tag ${tag}`, click: () => this.#places.untag(this.id, tag) }, "×"));
+    item.dataset["tag"] = tag;
+    return { element: item };
   }
 
   #addTag(event: SubmitEvent): void {
@@ -154,6 +147,11 @@ export class Card {
     if (tag) this.#places.tag(this.id, tag);
     this.#tag.value = "";
   }
+}
+
+function noticeRow({ says, choices }: Notice): Row<Notice> {
+  const buttons = choices.map(([label, choose]) => h("button", { type: "button", click: choose }, label));
+  return { element: h("div", { class: "notice" }, h("p", {}, ...says), h("div", { class: "row" }, ...buttons)) };
 }
 
 function coordinates([longitude, latitude]: Position): string {

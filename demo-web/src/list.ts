@@ -1,7 +1,8 @@
 /** The list of places, with a search, and the bin under it. */
 
-import { count, h } from "./dom.js";
+import { count, h, write } from "./dom.js";
 import type { Place } from "./places.js";
+import { type Row, Rows } from "./rows.js";
 
 export interface ListEvents {
   select(id: string): void;
@@ -14,9 +15,11 @@ export class List {
   readonly element: HTMLElement;
   readonly #search = h("input", { id: "search", type: "search", placeholder: "Search places and tags", "aria-label": "Search places and tags" });
   readonly #places = h("ul", { class: "places" });
+  readonly #items: Rows<Place>;
   readonly #empty = h("div", { class: "empty" });
   readonly #bin = h("ul", { class: "places" });
   readonly #binTitle = h("summary");
+  readonly #binned: Rows<Place>;
   readonly #emptyBin = h("button", { type: "button", class: "delete", click: () => this.#ask() }, "Empty the bin");
   readonly #question = h("p");
   readonly #no = h("button", { type: "button", click: () => this.#answer(false) });
@@ -31,7 +34,9 @@ export class List {
 
   constructor(events: ListEvents) {
     this.#events = events;
-    this.element = h("section", { class: "list", "aria-label": "List of places" }, this.#search, this.#empty, this.#places, this.#binBox);
+    this.element = h("section", { class: "list", "aria-label": "List of places", tabindex: "-1" }, this.#search, this.#empty, this.#places, this.#binBox);
+    this.#items = new Rows(this.#places, { key: ({ id }) => id, make: ({ id }) => this.#makeItem(id), refuge: this.element });
+    this.#binned = new Rows(this.#bin, { key: ({ id }) => id, make: ({ id }) => this.#makeBinned(id), refuge: this.#binTitle });
     this.#search.addEventListener("input", () => this.#render());
     this.#places.addEventListener("keydown", (event) => this.#step(event));
     this.#sure.addEventListener("keydown", (event) => {
@@ -54,41 +59,43 @@ export class List {
 
   #render(): void {
     const { alive, deleted } = this.#shown;
-    const focused = document.activeElement?.getAttribute("data-place");
-    const hadFocus = this.#places.contains(document.activeElement);
     const wanted = this.#search.value.trim().toLocaleLowerCase();
     const found = alive.filter((place) => [place.name, ...place.tags].some((text) => text.toLocaleLowerCase().includes(wanted)));
     found.sort((a, b) => b.votes - a.votes || a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
-    this.#places.replaceChildren(...found.map((place) => this.#item(place)));
-    if (hadFocus && focused) this.focusItem(focused);
+    this.#items.show(found);
     this.#search.hidden = alive.length === 0;
     this.#empty.hidden = found.length > 0;
     this.#empty.replaceChildren(...(alive.length === 0 ? emptyMap() : [h("p", {}, `No place and no tag is like “${this.#search.value.trim()}”.`)]));
+    write(this.#binTitle, `Bin (${deleted.length})`);
+    this.#binned.show(deleted);
+    if (deleted.length === 0 && this.#binBox.contains(document.activeElement)) this.element.focus();
     this.#binBox.hidden = deleted.length === 0;
-    this.#binTitle.textContent = `Bin (${deleted.length})`;
-    this.#bin.replaceChildren(...deleted.map((place) => this.#binned(place)));
   }
 
-  #item(place: Place): HTMLElement {
-    const unsent = this.#shown.isUnsent(place.id);
-    const about = [place.votes === 0 ? "" : count(place.votes, "vote"), ...place.tags.map((tag) => `#${tag}`)].filter(Boolean).join(" · ");
-    const button = h("button", { type: "button", class: "item", click: () => this.#events.select(place.id) },
-      h("span", { class: "dot", "aria-hidden": "true" }),
-      h("span", { class: "name" }, place.name || "Unnamed place"),
-      h("span", { class: "about" }, about),
-    );
-    if (unsent) button.append(h("span", { class: "unsent", title: "Not yet on the server" }, h("span", { class: "visually-hidden" }, ", not yet on the server")));
-    button.dataset["place"] = place.id;
-    return h("li", {}, button);
+  #makeItem(id: string): Row<Place> {
+    const [name, about] = [h("span", { class: "name" }), h("span", { class: "about" })];
+    const unsent = h("span", { class: "unsent", title: "Not yet on the server" }, h("span", { class: "visually-hidden" }, ", not yet on the server"));
+    const button = h("button", { type: "button", class: "item", click: () => this.#events.select(id) },
+      h("span", { class: "dot", "aria-hidden": "true" }), name, about, unsent);
+    button.dataset["place"] = id;
+    const show = (place: Place) => {
+      write(name, place.name || "Unnamed place");
+      write(about, [place.votes === 0 ? "" : count(place.votes, "vote"), ...place.tags.map((tag) => `#${tag}`)].filter(Boolean).join(" · "));
+      unsent.hidden = !this.#shown.isUnsent(id);
+    };
+    return { element: h("li", {}, button), show };
   }
 
-  #binned(place: Place): HTMLElement {
-    const name = place.name || "Unnamed place";
-    return h("li", { class: "binned" },
-      h("span", { class: "name" }, name),
-      h("span", { class: "about" }, place.deleted ? `deleted by ${place.deleted.by}` : "deleted"),
-      h("button", { type: "button", "aria-label": `Restore ${name}`, click: () => this.#events.restore(place.id) }, "Restore"),
-    );
+  #makeBinned(id: string): Row<Place> {
+    const [name, about] = [h("span", { class: "name" }), h("span", { class: "about" })];
+    const restore = h("button", { type: "button", click: () => this.#events.restore(id) }, "Restore");
+    const show = (place: Place) => {
+      const called = place.name || "Unnamed place";
+      write(name, called);
+      write(about, place.deleted ? `deleted by ${place.deleted.by}` : "deleted");
+      restore.setAttribute("aria-label", `Restore ${called}`);
+    };
+    return { element: h("li", { class: "binned" }, name, about, restore), show };
   }
 
   #ask(): void {

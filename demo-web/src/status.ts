@@ -1,7 +1,7 @@
 /** Where the changes are, in plain words, and which places have changes that are not on the server. */
 
 import type { Client, Connection, Doc, Status } from "watersmeet";
-import { byId, count } from "./dom.js";
+import { byId, count, write } from "./dom.js";
 import { placeOf } from "./places.js";
 
 /** Places with changes that the server is not known to have. Remembered, so that a reload offline still knows. */
@@ -77,9 +77,7 @@ export function showStatus(client: Client, doc: Doc, unsent: Unsent): void {
   const render = () => {
     const { mood, text } = words(doc.status, client.connection, unsent.size);
     line.dataset["mood"] = mood;
-    // Said again, it would be read out again.
-    const said = client.problem && mood !== "bad" ? `${text}. ${client.problem}` : text;
-    if (line.textContent !== said) line.textContent = said;
+    write(line, client.problem && mood !== "bad" ? `${text}. ${client.problem}` : text);
   };
   client.subscribe(render);
   doc.onStatus(render);

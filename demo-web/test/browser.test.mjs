@@ -210,6 +210,59 @@ story("emptying the bin removes what is in it for good, once that is confirmed",
   await ben.getByText("Bin (1)").waitFor();
 });
 
+story("what somebody has focused or pressed stays where it is while others edit", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "held"), await open(inBens, server, "held")];
+  for (const name of ["Ford", "Weir", "Lock", "Mill", "Quay"]) await addPlace(anna, name);
+  for (const name of ["Ford", "Weir"]) await remove(anna, name);
+  await converged(anna, ben);
+  const focused = () => anna.evaluate(() => document.activeElement.ariaLabel || document.activeElement.textContent);
+  const listed = (...names) => anna.waitForFunction(
+    (wanted) => [...document.querySelectorAll(".item .name")].map((name) => name.textContent).join() === wanted, names.join());
+
+  // In the bin, from which Ben takes first another place, and then this one.
+  await anna.getByText("Bin (2)").click();
+  await anna.getByRole("button", { name: "Restore Ford" }).focus();
+  await ben.getByText("Bin (2)").click();
+  await ben.getByRole("button", { name: "Restore Weir" }).click();
+  await anna.getByText("Bin (1)").waitFor();
+  assert.equal(await focused(), "Restore Ford");
+  await ben.getByRole("button", { name: "All places" }).click();
+  await ben.getByRole("button", { name: "Restore Ford" }).click();
+  await listed("Ford", "Lock", "Mill", "Quay", "Weir");
+  assert.equal(await anna.evaluate(() => document.activeElement.className), "list");
+
+  // In the list, in which places change places.
+  await anna.locator(".item", { hasText: "Mill" }).focus();
+  for (const [name, votes] of [["Weir", 2], ["Mill", 1]]) await vote(ben, name, votes);
+  await listed("Weir", "Mill", "Ford", "Lock", "Quay");
+  assert.match(await focused(), /^Mill/);
+  await vote(ben, "Mill", 2);
+  await listed("Mill", "Weir", "Ford", "Lock", "Quay");
+  await anna.keyboard.press("ArrowDown");
+  assert.match(await focused(), /^Weir/);
+
+  // Under a button of the mouse that is not yet let go.
+  const box = await anna.locator(".item", { hasText: "Mill" }).boundingBox();
+  await anna.mouse.move(box.x + 40, box.y + 20);
+  await anna.mouse.down();
+  await tag(ben, "Mill", "wheel");
+  await anna.locator(".item", { hasText: "#wheel" }).waitFor();
+  await anna.mouse.up();
+  await anna.locator(".card .tag", { hasText: "wheel" }).waitFor();
+
+  // In a card.
+  await goOffline(ben);
+  await rename(anna, "Mill", "Water mill");
+  await rename(ben, "Mill", "Old mill");
+  await goOnline(ben);
+  await converged(anna, ben);
+  const keep = await anna.locator(".notice button", { hasText: "Keep" }).textContent();
+  await anna.locator(".notice button", { hasText: "Keep" }).focus();
+  await ben.getByRole("button", { name: "Vote for it" }).click();
+  await anna.locator(".card output", { hasText: "4 votes" }).waitFor();
+  assert.equal(await focused(), keep);
+});
+
 story("a reload while offline loses nothing, not even without any network", ["Anna", "Ben"], async (inAnnas, inBens) => {
   const anna = await open(inAnnas, server, "reload");
   await addPlace(anna, "Weir");
