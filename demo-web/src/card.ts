@@ -36,6 +36,8 @@ export class Card {
   readonly #tag = h("input", { maxlength: "60", placeholder: "Add a tag", "aria-label": "Add a tag", autocomplete: "off", enterkeyhint: "done" });
   readonly #unsent = h("p", { class: "mark-unsent" }, "Not yet on the server");
   #typing: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the name was typed in since it was last saved. Otherwise it may be older than the one that others gave. */
+  #typed = false;
 
   constructor(id: string, places: Places, events: CardEvents) {
     this.id = id;
@@ -46,9 +48,11 @@ export class Card {
     this.#tags = new Rows(this.#tagList, { key: (tag) => tag, make: (tag) => this.#makeTag(tag), refuge: this.#tag });
     this.#name.addEventListener("input", () => {
       clearTimeout(this.#typing);
+      this.#typed = true;
       this.#typing = setTimeout(() => this.flush(), TYPING_MILLIS);
     });
     this.#name.addEventListener("change", () => this.flush());
+    this.#name.addEventListener("blur", () => this.#catchUp());
     addEventListener("pagehide", this.#onLeave);
   }
 
@@ -91,9 +95,18 @@ export class Card {
   /** Saves a name that is being typed. */
   flush(): void {
     clearTimeout(this.#typing);
+    if (!this.#typed) return;
+    this.#typed = false;
     const place = this.#places.get(this.id);
     const name = this.#name.value.trim();
     if (place && name !== place.name) this.#places.rename(this.id, name);
+  }
+
+  /** Shows what others named it while the field was not to be touched. */
+  #catchUp(): void {
+    this.flush();
+    const place = this.#places.get(this.id);
+    if (place) this.#name.value = place.name;
   }
 
   remove(): void {

@@ -169,6 +169,27 @@ story("of two names given at once neither is lost", ["Anna", "Ben"], async (inAn
   await ben.waitForFunction((wanted) => document.querySelector("input.name").value === wanted, other);
 });
 
+story("a name that is only looked at stays as others give it", ["Anna", "Ben"], async (inAnnas, inBens) => {
+  const [anna, ben] = [await open(inAnnas, server, "looked-at"), await open(inBens, server, "looked-at")];
+  await addPlace(anna, "Ford");
+  await converged(anna, ben);
+  await select(anna, "Ford");
+  await nameField(anna).focus();
+  await rename(ben, "Ford", "Long ford");
+  await converged(anna, ben);
+  // Nothing is put under the hands of somebody who may be about to type.
+  assert.equal(await nameField(anna).inputValue(), "Ford");
+  await anna.getByLabel("Add a tag").focus();
+  assert.equal(await nameField(anna).inputValue(), "Long ford");
+  await nameField(anna).focus();
+  await rename(ben, "Long ford", "Deep ford");
+  await converged(anna, ben);
+  await anna.getByRole("button", { name: "All places" }).click();
+  await anna.locator(".item", { hasText: "Deep ford" }).waitFor();
+  await converged(anna, ben);
+  assert.deepEqual(Object.values((await json(ben)).places).map((place) => place.name), ["Deep ford"]);
+});
+
 story("who deletes can undo, and what is in the bin comes back whole", ["Anna"], async (inAnnas) => {
   const anna = await open(inAnnas, server, "bin");
   await addPlace(anna, "Ford");
