@@ -5,7 +5,6 @@
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use watersmeet_crdt::document::{Map, Slot};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time};
 
 /// The same tree as plain data, as a derived codec would have it.
@@ -16,18 +15,24 @@ enum Plain {
     Map(Vec<(String, Plain)>),
 }
 
+const REPLICA: u64 = 0x9e37_79b9_7f4a_7c15;
+/// When the first place is written; the next follow a millisecond apart.
+const TIME: u64 = 1_700_000_000_000;
 const RUNS: usize = 5;
 const PLACES: usize = 20_000;
 
+/// A place: its id, its name and its two tags.
+type Place = (String, String, [String; 2]);
+
 pub(crate) fn run() {
-    let document = places();
-    let plain = plain_map(document.root());
-    let ours = document.state();
+    let places = places();
+    let document = document(&places);
+    let plain = plain(&places);
     let theirs = postcard::to_allocvec(&plain).unwrap_or_default();
-    let bytes = ours.encode();
+    let bytes = document.encode_state();
     println!("{PLACES} places with a name and two tags; median of {RUNS} runs");
     println!("{:<12}{:>12}{:>12}{:>12}", "", "bytes", "encode ms", "decode ms");
-    row("watersmeet", bytes.len(), &mut || drop(black_box(ours.encode())), &mut || {
+    row("watersmeet", bytes.len(), &mut || drop(black_box(document.encode_state())), &mut || {
         drop(black_box(Delta::decode(&bytes)));
     });
     row("postcard", theirs.len(), &mut || drop(black_box(postcard::to_allocvec(&plain))), &mut || {
@@ -35,44 +40,40 @@ pub(crate) fn run() {
     });
 }
 
-fn places() -> Document {
-    let mut document = Document::new(ReplicaId::new(0x9e37_79b9_7f4a_7c15));
-    for n in 0..PLACES {
-        let id = format!("{:016x}", (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let edited = document.edit(Time::from_millis(1_700_000_000_000 + n as u64), |tx| {
-            tx.set(&["places", &id, "name"], format!("Place {n}"));
-            tx.insert(&["places", &id, "tags"], "water");
-            tx.insert(&["places", &id, "tags"], format!("tag {}", n % 50));
+/// In the order of their ids.
+fn places() -> Vec<Place> {
+    let mut places: Vec<Place> = (0..PLACES)
+        .map(|n| {
+            let id = format!("{:016x}", (n as u64).wrapping_mul(REPLICA));
+            (id, format!("Place {n}"), [format!("tag {}", n % 50), "water".to_owned()])
+        })
+        .collect();
+    places.sort();
+    places
+}
+
+fn document(places: &[Place]) -> Document {
+    let mut document = Document::new(ReplicaId::new(REPLICA));
+    for (time, (id, name, tags)) in (TIME..).zip(places) {
+        let edited = document.edit(Time::from_millis(time), |tx| {
+            tx.set(&["places", id, "name"], name.clone());
+            tags.iter().for_each(|tag| tx.insert(&["places", id, "tags"], tag.clone()));
         });
         assert!(edited.is_ok(), "within limits");
     }
     document
 }
 
-fn plain_map(map: &Map) -> Plain {
-    let entry = |slot: &Slot| match slot {
-        Slot::Map(map) => plain_map(map),
-        Slot::Register(register) => {
-            let written = register.dots().map(|(dot, stamp, value)| {
-                (
-                    dot.replica.get(),
-                    dot.seq,
-                    stamp.time().millis(),
-                    value.text().unwrap_or_default().to_owned(),
-                )
-            });
-            Plain::Register(written.collect())
-        }
-        Slot::Set(set) => {
-            let items = set.dots().map(|(item, dots)| {
-                let dots = dots.iter().map(|dot| (dot.replica.get(), dot.seq)).collect();
-                (item.text().unwrap_or_default().to_owned(), dots)
-            });
-            Plain::Set(items.collect())
-        }
-        Slot::Counter(_) | Slot::Empty => Plain::Map(Vec::new()),
+fn plain(places: &[Place]) -> Plain {
+    let of_place = |(n, (id, name, tags)): (u64, &Place)| {
+        let dot = |field| (REPLICA, 3 * n + field);
+        let name = Plain::Register(vec![(REPLICA, 3 * n + 1, TIME + n, name.clone())]);
+        let tags = (2..).zip(tags).map(|(field, tag)| (tag.clone(), vec![dot(field)])).collect();
+        let fields = vec![("name".to_owned(), name), ("tags".to_owned(), Plain::Set(tags))];
+        (id.clone(), Plain::Map(fields))
     };
-    Plain::Map(map.iter().map(|(key, slot)| (key.name.clone(), entry(slot))).collect())
+    let places = (0..).zip(places).map(of_place).collect();
+    Plain::Map(vec![("places".to_owned(), Plain::Map(places))])
 }
 
 fn row(name: &str, bytes: usize, encode: &mut dyn FnMut(), decode: &mut dyn FnMut()) {

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["crdt"] => crdt::compare(1),
         ["crdt", "--quick"] => crdt::compare(50),
-        ["crdt", "one", subject, workload] => crdt::one(subject, workload),
+        ["crdt", "one", subject, workload, scale, look] => crdt::one(subject, workload, scale, look),
         ["codec"] => codec::run(),
         _ => {
             eprintln!("{USAGE}");

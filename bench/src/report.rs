@@ -1,7 +1,6 @@
-//! Results: a table for people, and `target/bench/NAME.json` for programs.
+//! Results for programs: `target/bench/NAME.json`.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// One figure.
@@ -28,6 +27,30 @@ pub(crate) struct Row {
     /// Why it could not run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) why: Option<String>,
+}
+
+impl Row {
+    /// The median of some runs, of which the least is the best.
+    pub(crate) fn of(workload: &str, metric: &str, unit: &str, subject: &str, mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Row {
+            workload: workload.to_owned(),
+            metric: metric.to_owned(),
+            unit: unit.to_owned(),
+            better: "lower".to_owned(),
+            subject: subject.to_owned(),
+            value: values.get(values.len() / 2).copied(),
+            runs: values.len(),
+            min: values.first().copied(),
+            max: values.last().copied(),
+            why: None,
+        }
+    }
+
+    /// What could not be measured.
+    pub(crate) fn missing(workload: &str, metric: &str, unit: &str, subject: &str, why: &str) -> Self {
+        Row { why: Some(why.to_owned()), ..Row::of(workload, metric, unit, subject, Vec::new()) }
+    }
 }
 
 /// All figures of a run.
@@ -59,50 +82,22 @@ impl Report {
             Err(cause) => eprintln!("cannot write {}: {cause}", path.display()),
         }
     }
-
-    /// A table a workload: a line a metric, a column a subject.
-    pub(crate) fn print(&self) {
-        let mut workloads: Vec<&str> = Vec::new();
-        for row in &self.rows {
-            if !workloads.contains(&row.workload.as_str()) {
-                workloads.push(&row.workload);
-            }
-        }
-        workloads.into_iter().for_each(|workload| self.print_workload(workload));
-    }
-
-    fn print_workload(&self, workload: &str) {
-        let rows: Vec<&Row> = self.rows.iter().filter(|row| row.workload == workload).collect();
-        let subjects: BTreeSet<&str> = rows.iter().map(|row| row.subject.as_str()).collect();
-        let mut metrics: Vec<(&str, &str)> = Vec::new();
-        for row in &rows {
-            let metric = (row.metric.as_str(), row.unit.as_str());
-            if !metric.0.is_empty() && !metrics.contains(&metric) {
-                metrics.push(metric);
-            }
-        }
-        println!("\n{workload}");
-        print!("{:<40}", "");
-        subjects.iter().for_each(|subject| print!("{subject:>18}"));
-        println!();
-        for (metric, unit) in metrics {
-            print!("{:<40}", format!("{metric} {unit}"));
-            for subject in &subjects {
-                let row = rows.iter().find(|row| row.metric == metric && row.subject == *subject);
-                print!("{:>18}", row.and_then(|row| row.value).map_or("-".to_owned(), shown));
-            }
-            println!();
-        }
-        for row in rows.iter().filter(|row| row.why.is_some()) {
-            println!("{}: {}", row.subject, row.why.as_deref().unwrap_or_default());
-        }
-    }
 }
 
-fn shown(value: f64) -> String {
-    match value.abs() {
-        v if v >= 100.0 => format!("{value:.0}"),
-        v if v >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_tells_the_median_and_how_far_the_runs_lie_apart() {
+        let row = Row::of("w", "m", "ms", "s", vec![3.0, 9.0, 1.0]);
+        assert_eq!((row.value, row.min, row.max, row.runs), (Some(3.0), Some(1.0), Some(9.0), 3));
+    }
+
+    #[test]
+    fn what_could_not_run_is_null_with_a_reason() {
+        let row = serde_json::to_value(Row::missing("w", "m", "ms", "s", "slow")).unwrap();
+        assert!(row["value"].is_null());
+        assert_eq!(row["why"], "slow");
     }
 }

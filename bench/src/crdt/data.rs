@@ -67,16 +67,6 @@ pub struct FeatureData {
     pub votes: u32,
 }
 
-impl FeatureData {
-    pub fn raw_len(&self) -> usize {
-        self.id.len()
-            + self.name.len()
-            + self.geometry.len()
-            + self.tags.iter().map(String::len).sum::<usize>()
-            + 1
-    }
-}
-
 /// A WKB LineString of 7 points near Berlin: 121 bytes.
 pub fn geometry(rng: &mut Rng) -> Vec<u8> {
     let mut g = Vec::with_capacity(121);

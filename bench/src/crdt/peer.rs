@@ -6,6 +6,7 @@
 //! library of separate types keeps four values side by side.
 
 use super::data::FeatureData;
+use std::time::{Duration, Instant};
 
 /// One local mutation. Keys are borrowed, so that generating them is not measured.
 #[derive(Clone, Copy)]
@@ -57,23 +58,17 @@ impl Digest {
     }
 }
 
-/// A smaller persisted form some libraries offer next to the normal one.
-pub struct Form {
-    pub name: &'static str,
-    pub bytes: Vec<u8>,
-    /// True if a replica loaded from it can still exchange diffs with old peers.
-    pub syncs: bool,
-}
-
 /// What it took two diverged replicas to become equal.
-#[derive(Default, Clone, Debug)]
+#[derive(Default)]
 pub struct Exchange {
-    pub rounds: u32,
+    /// What they told each other they have.
     pub version_bytes: usize,
-    pub payload_a_to_b: usize,
-    pub payload_b_to_a: usize,
-    pub produce_ns: u128,
-    pub apply_ns: u128,
+    /// All messages, in both directions.
+    pub payload: Vec<u8>,
+    /// Whether the library has compressed the messages.
+    pub compressed: bool,
+    pub produce: Duration,
+    pub apply: Duration,
 }
 
 pub trait Peer: Sized {
@@ -93,14 +88,14 @@ pub trait Peer: Sized {
     /// Restore what `save` wrote, to be edited further by `actor`.
     fn load(actor: u64, bytes: &[u8]) -> Self;
 
-    /// Other persisted forms, encoded now, one at a time by index.
-    fn form(&mut self, _index: usize) -> Option<Form> {
+    /// What `save` would have written without compression, if it compresses; `load` takes both.
+    fn save_uncompressed(&mut self) -> Option<Vec<u8>> {
         None
     }
 
-    /// Restore what `form(index)` wrote.
-    fn load_form(actor: u64, _index: usize, bytes: &[u8]) -> Self {
-        Self::load(actor, bytes)
+    /// Other persisted forms that `load` takes, and after which one can go on syncing with old peers.
+    fn other_forms(&mut self) -> Vec<Vec<u8>> {
+        Vec::new()
     }
 
     /// Encoded version (state vector, heads, ...): what a replica tells its peer it has.
@@ -122,22 +117,20 @@ pub trait Peer: Sized {
     /// Bring two diverged replicas together with no prior knowledge of each other.
     /// Default: swap versions, then swap diffs.
     fn exchange(a: &mut Self, b: &mut Self) -> Exchange {
-        use std::time::Instant;
-        let mut x = Exchange { rounds: 2, ..Default::default() };
-        let t = Instant::now();
-        let va = a.version();
-        let vb = b.version();
-        let ab = a.diff(&vb);
-        let ba = b.diff(&va);
-        x.produce_ns = t.elapsed().as_nanos();
-        x.version_bytes = va.len() + vb.len();
-        x.payload_a_to_b = ab.len();
-        x.payload_b_to_a = ba.len();
-        let t = Instant::now();
-        b.merge(&ab);
-        a.merge(&ba);
-        x.apply_ns = t.elapsed().as_nanos();
-        x
+        let start = Instant::now();
+        let (version_a, version_b) = (a.version(), b.version());
+        let (a_to_b, b_to_a) = (a.diff(&version_b), b.diff(&version_a));
+        let produce = start.elapsed();
+        let start = Instant::now();
+        b.merge(&a_to_b);
+        a.merge(&b_to_a);
+        Exchange {
+            version_bytes: version_a.len() + version_b.len(),
+            payload: [a_to_b, b_to_a].concat(),
+            compressed: false,
+            produce,
+            apply: start.elapsed(),
+        }
     }
 
     /// Read every entry of `part` through the public API.

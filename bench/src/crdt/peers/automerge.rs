@@ -6,9 +6,9 @@
 //! Every replica starts from the same one-change document that creates the root objects
 //! (the documented way to let replicas share a schema). `version` is the heads; `diff` is
 //! `save_after`, which is exact only if our document contains those heads. Diverged
-//! replicas therefore use the Bloom-filter sync protocol in `exchange`.
+//! replicas therefore use the Bloom-filter sync protocol in `exchange`, whose messages it compresses.
 
-use crate::crdt::peer::{Digest, Exchange, Form, Op, Part, Peer};
+use crate::crdt::peer::{Digest, Exchange, Op, Part, Peer};
 use ::automerge::sync::{self, SyncDoc};
 use ::automerge::transaction::{CommitOptions, Transactable};
 use ::automerge::{
@@ -49,6 +49,26 @@ impl Automerge {
 
     fn heads(bytes: &[u8]) -> Vec<ChangeHash> {
         bytes.chunks(32).map(|c| ChangeHash(c.try_into().unwrap())).collect()
+    }
+
+    /// One message of the sync protocol, if there is one to send.
+    fn send_sync(
+        &mut self,
+        state: &mut sync::State,
+        to: &mut Self,
+        to_state: &mut sync::State,
+        x: &mut Exchange,
+    ) -> bool {
+        let start = Instant::now();
+        let message = self.doc.generate_sync_message(state).map(|message| message.encode());
+        x.produce += start.elapsed();
+        let Some(message) = message else { return false };
+        x.payload.extend_from_slice(&message);
+        let start = Instant::now();
+        let message = sync::Message::decode(&message).unwrap();
+        to.doc.receive_sync_message(to_state, message).unwrap();
+        x.apply += start.elapsed();
+        true
     }
 
     fn fields(&self, obj: &ObjId, key: &str) -> (Value<'_>, ObjId) {
@@ -102,22 +122,8 @@ impl Peer for Automerge {
         Self::wrap(actor, Doc::load(bytes).unwrap())
     }
 
-    fn form(&mut self, index: usize) -> Option<Form> {
-        match index {
-            0 => Some(Form { name: "no DEFLATE", bytes: self.doc.save_nocompress(), syncs: true }),
-            // Not a form automerge offers for this: a new document from today's values.
-            1 => {
-                let ::automerge::hydrate::Value::Map(now) = self.doc.hydrate(None) else { panic!() };
-                let mut fresh = Doc::new().with_actor(self.doc.get_actor().clone());
-                fresh.init_from_hydrate(&now).unwrap();
-                Some(Form { name: "rebuilt from values", bytes: fresh.save(), syncs: false })
-            }
-            _ => None,
-        }
-    }
-
-    fn load_form(actor: u64, _index: usize, bytes: &[u8]) -> Self {
-        Self::load(actor, bytes)
+    fn save_uncompressed(&mut self) -> Option<Vec<u8>> {
+        Some(self.doc.save_nocompress())
     }
 
     fn version(&mut self) -> Vec<u8> {
@@ -138,33 +144,14 @@ impl Peer for Automerge {
     }
 
     fn exchange(a: &mut Self, b: &mut Self) -> Exchange {
-        let mut x = Exchange::default();
-        let (mut sa, mut sb) = (sync::State::new(), sync::State::new());
+        let mut x = Exchange { compressed: true, ..Exchange::default() };
+        let (mut state_a, mut state_b) = (sync::State::new(), sync::State::new());
         loop {
-            let t = Instant::now();
-            let ab = a.doc.generate_sync_message(&mut sa).map(|m| m.encode());
-            x.produce_ns += t.elapsed().as_nanos();
-            if let Some(m) = &ab {
-                x.payload_a_to_b += m.len();
-                let t = Instant::now();
-                let m = sync::Message::decode(m).unwrap();
-                b.doc.receive_sync_message(&mut sb, m).unwrap();
-                x.apply_ns += t.elapsed().as_nanos();
-            }
-            let t = Instant::now();
-            let ba = b.doc.generate_sync_message(&mut sb).map(|m| m.encode());
-            x.produce_ns += t.elapsed().as_nanos();
-            if let Some(m) = &ba {
-                x.payload_b_to_a += m.len();
-                let t = Instant::now();
-                let m = sync::Message::decode(m).unwrap();
-                a.doc.receive_sync_message(&mut sa, m).unwrap();
-                x.apply_ns += t.elapsed().as_nanos();
-            }
-            if ab.is_none() && ba.is_none() {
+            let to_b = a.send_sync(&mut state_a, b, &mut state_b, &mut x);
+            let to_a = b.send_sync(&mut state_b, a, &mut state_a, &mut x);
+            if !to_b && !to_a {
                 return x;
             }
-            x.rounds += 1;
         }
     }
 

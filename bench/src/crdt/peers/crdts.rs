@@ -5,18 +5,14 @@
 //! `Map` value in 7.3: it has no `ResetRemove`). Feature = a struct of `MVReg`, `MVReg`,
 //! `Orswot`, `PNCounter` that implements the traits `Map` asks of its values.
 //!
-//! Two ways to replicate, both supported by the library:
-//! * `OPS = false`, state-based: `diff` is the whole state (bincode), `merge` is `CvRDT::merge`.
-//! * `OPS = true`, op-based: the harness keeps a per-actor log of the ops (the library leaves
-//!   that to the application), `version` is the log length per actor, `diff` the ops beyond
-//!   it, `merge` is `CmRDT::apply`.
+//! State-based: `diff` is the whole state (bincode), `merge` is `CvRDT::merge`. Its operations could be logged and sent
+//! instead, but that log, and who lacks what of it, the library leaves to the application.
 
-use crate::crdt::peer::{Digest, Form, Op, Part, Peer};
+use crate::crdt::peer::{Digest, Op, Part, Peer};
 use ::crdts::ctx::AddCtx;
 use ::crdts::{CmRDT, CvRDT, GCounter, MVReg, Map, Orswot, PNCounter, ResetRemove, VClock};
 use ::crdts::{mvreg, orswot, pncounter};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 type Actor = u64;
 type RegMap = Map<String, MVReg<String, Actor>, Actor>;
@@ -93,7 +89,6 @@ struct State {
     features: FeatureMap,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
 enum AnyOp {
     Counter(::crdts::Dot<Actor>),
     Set(orswot::Op<String, Actor>),
@@ -101,12 +96,9 @@ enum AnyOp {
     Feature(::crdts::map::Op<String, Feature, Actor>),
 }
 
-type Log = BTreeMap<Actor, Vec<AnyOp>>;
-
-pub struct Crdts<const OPS: bool> {
+pub struct Crdts {
     actor: Actor,
     state: State,
-    log: Log,
 }
 
 impl State {
@@ -163,113 +155,45 @@ impl State {
     }
 }
 
-impl<const OPS: bool> Crdts<OPS> {
-    fn lens(&self) -> BTreeMap<Actor, u64> {
-        self.log.iter().map(|(a, v)| (*a, v.len() as u64)).collect()
-    }
-}
-
-impl<const OPS: bool> Peer for Crdts<OPS> {
+impl Peer for Crdts {
     fn new(actor: u64) -> Self {
-        Crdts { actor, state: State::default(), log: Log::new() }
+        Crdts { actor, state: State::default() }
     }
 
     fn commit(&mut self, ops: &[Op<'_>]) {
         for op in ops {
             let op = self.state.make(self.actor, op);
-            if OPS {
-                self.log.entry(self.actor).or_default().push(op.clone());
-            }
             self.state.apply(op);
         }
     }
 
-    fn commit_and_emit(&mut self, ops: &[Op<'_>]) -> Option<Vec<u8>> {
-        if !OPS {
-            return None;
-        }
-        let from = self.lens().get(&self.actor).copied().unwrap_or(0);
-        self.commit(ops);
-        let new = &self.log[&self.actor][from as usize..];
-        Some(bincode::serialize(&vec![(self.actor, from, new)]).unwrap())
+    fn commit_and_emit(&mut self, _ops: &[Op<'_>]) -> Option<Vec<u8>> {
+        None
     }
 
     fn save(&mut self) -> Vec<u8> {
-        if OPS {
-            bincode::serialize(&(&self.state, &self.log)).unwrap()
-        } else {
-            bincode::serialize(&self.state).unwrap()
-        }
+        bincode::serialize(&self.state).unwrap()
     }
 
     fn load(actor: u64, bytes: &[u8]) -> Self {
-        if OPS {
-            let (state, log) = bincode::deserialize(bytes).unwrap();
-            Crdts { actor, state, log }
-        } else {
-            Crdts { actor, state: bincode::deserialize(bytes).unwrap(), log: Log::new() }
-        }
+        Crdts { actor, state: bincode::deserialize(bytes).unwrap() }
     }
 
-    fn form(&mut self, index: usize) -> Option<Form> {
-        match index {
-            0 => Some(Form {
-                name: "state only, postcard",
-                bytes: postcard::to_allocvec(&self.state).unwrap(),
-                syncs: !OPS,
-            }),
-            _ => None,
-        }
-    }
-
-    fn load_form(actor: u64, _index: usize, bytes: &[u8]) -> Self {
-        Crdts { actor, state: postcard::from_bytes(bytes).unwrap(), log: Log::new() }
-    }
-
+    /// The clock exists, but nothing can be asked with it; shown for its size.
     fn version(&mut self) -> Vec<u8> {
-        if OPS {
-            bincode::serialize(&self.lens()).unwrap()
-        } else {
-            // The clock exists but nothing can be asked with it; shown for its size.
-            bincode::serialize(&self.state.set.clock()).unwrap()
-        }
+        bincode::serialize(&self.state.set.clock()).unwrap()
     }
 
-    fn diff(&mut self, version: &[u8]) -> Vec<u8> {
-        if !OPS {
-            return bincode::serialize(&self.state).unwrap();
-        }
-        let have: BTreeMap<Actor, u64> =
-            if version.is_empty() { BTreeMap::new() } else { bincode::deserialize(version).unwrap() };
-        let missing: Vec<(Actor, u64, &[AnyOp])> = self
-            .log
-            .iter()
-            .filter_map(|(a, ops)| {
-                let from = have.get(a).copied().unwrap_or(0);
-                (from < ops.len() as u64).then(|| (*a, from, &ops[from as usize..]))
-            })
-            .collect();
-        bincode::serialize(&missing).unwrap()
+    fn diff(&mut self, _version: &[u8]) -> Vec<u8> {
+        self.save()
     }
 
     fn merge(&mut self, update: &[u8]) {
-        if OPS {
-            let missing: Vec<(Actor, u64, Vec<AnyOp>)> = bincode::deserialize(update).unwrap();
-            for (actor, from, ops) in missing {
-                let known = self.log.entry(actor).or_default();
-                assert!(from as usize <= known.len());
-                for op in ops.into_iter().skip(known.len() - from as usize) {
-                    known.push(op.clone());
-                    self.state.apply(op);
-                }
-            }
-        } else {
-            let s: State = bincode::deserialize(update).unwrap();
-            self.state.counter.merge(s.counter);
-            self.state.set.merge(s.set);
-            self.state.map.merge(s.map);
-            self.state.features.merge(s.features);
-        }
+        let theirs: State = bincode::deserialize(update).unwrap();
+        self.state.counter.merge(theirs.counter);
+        self.state.set.merge(theirs.set);
+        self.state.map.merge(theirs.map);
+        self.state.features.merge(theirs.features);
     }
 
     fn read_all(&self, part: Part) -> Digest {

@@ -2,8 +2,11 @@
 //!
 //! Counter = `LoroCounter` (f64). Set = `LoroMap` key -> true. Registers = `LoroMap`.
 //! Feature = `LoroMap` child with a `LoroMap` for tags and a `LoroCounter` for votes.
+//!
+//! Its snapshots keep LZ4 in those blocks that it makes smaller, and that cannot be turned off: they stand with the
+//! uncompressed forms, in its favour.
 
-use crate::crdt::peer::{Digest, Form, Op, Part, Peer};
+use crate::crdt::peer::{Digest, Op, Part, Peer};
 use ::loro::{
     Container, ExportMode, LoroCounter, LoroDoc, LoroMap, LoroValue, Subscription, ValueOrContainer,
     VersionVector,
@@ -94,26 +97,11 @@ impl Peer for Loro {
         Self::wrap(actor, doc)
     }
 
-    fn form(&mut self, index: usize) -> Option<Form> {
-        let f = self.doc.oplog_frontiers();
-        Some(match index {
-            0 => Form {
-                name: "shallow snapshot at head",
-                bytes: self.doc.export(ExportMode::shallow_snapshot(&f)).unwrap(),
-                syncs: true,
-            },
-            1 => Form {
-                name: "state only",
-                bytes: self.doc.export(ExportMode::state_only(None)).unwrap(),
-                syncs: true,
-            },
-            2 => Form {
-                name: "all updates (no state)",
-                bytes: self.doc.export(ExportMode::all_updates()).unwrap(),
-                syncs: true,
-            },
-            _ => return None,
-        })
+    fn other_forms(&mut self) -> Vec<Vec<u8>> {
+        let head = self.doc.oplog_frontiers();
+        [ExportMode::shallow_snapshot(&head), ExportMode::state_only(None), ExportMode::all_updates()]
+            .map(|mode| self.doc.export(mode).unwrap())
+            .into()
     }
 
     fn version(&mut self) -> Vec<u8> {

@@ -4,10 +4,9 @@
 //! its own key, the value is the sum). Set = `MapRef` key -> true. Registers = `MapRef`.
 //! Feature = nested `MapRef` with a nested map for tags and one for votes.
 //!
-//! `V2` selects the lib0 v2 (columnar) encoding, `GC` whether deleted content is dropped
-//! at commit (the default) or kept (`skip_gc`, what versioned snapshots need).
+//! `V2` selects the lib0 v2 (columnar) encoding. Deleted content is dropped at commit, as is its default.
 
-use crate::crdt::peer::{Digest, Form, Op, Part, Peer};
+use crate::crdt::peer::{Digest, Op, Part, Peer};
 use ::yrs::updates::decoder::Decode;
 use ::yrs::updates::encoder::Encode;
 use ::yrs::{
@@ -15,7 +14,7 @@ use ::yrs::{
     TransactionMut, Update, merge_updates_v1, merge_updates_v2,
 };
 
-pub struct Yrs<const V2: bool, const GC: bool> {
+pub struct Yrs<const V2: bool> {
     actor: String,
     doc: Doc,
     counter: MapRef,
@@ -25,7 +24,7 @@ pub struct Yrs<const V2: bool, const GC: bool> {
     count: i64,
 }
 
-impl<const V2: bool, const GC: bool> Yrs<V2, GC> {
+impl<const V2: bool> Yrs<V2> {
     fn apply(&mut self, txn: &mut TransactionMut<'_>, ops: &[Op<'_>]) {
         for op in ops {
             match *op {
@@ -74,10 +73,9 @@ impl<const V2: bool, const GC: bool> Yrs<V2, GC> {
     }
 }
 
-impl<const V2: bool, const GC: bool> Peer for Yrs<V2, GC> {
+impl<const V2: bool> Peer for Yrs<V2> {
     fn new(actor: u64) -> Self {
-        let doc =
-            Doc::with_options(Options { skip_gc: !GC, ..Options::with_client_id(ClientID::new(actor)) });
+        let doc = Doc::with_options(Options::with_client_id(ClientID::new(actor)));
         Yrs {
             actor: actor.to_string(),
             counter: doc.get_or_insert_map("counter"),
@@ -114,25 +112,6 @@ impl<const V2: bool, const GC: bool> Peer for Yrs<V2, GC> {
         if let Some(Out::Any(Any::Number(n))) = count {
             p.count = n.as_i64().unwrap();
         }
-        p
-    }
-
-    fn form(&mut self, index: usize) -> Option<Form> {
-        let sv = StateVector::default();
-        let txn = self.doc.transact();
-        match index {
-            0 if V2 => {
-                Some(Form { name: "v1 encoding", bytes: txn.encode_state_as_update_v1(&sv), syncs: true })
-            }
-            0 => Some(Form { name: "v2 encoding", bytes: txn.encode_state_as_update_v2(&sv), syncs: true }),
-            _ => None,
-        }
-    }
-
-    fn load_form(actor: u64, _index: usize, bytes: &[u8]) -> Self {
-        let p = Self::new(actor);
-        let u = if V2 { Update::decode_v1(bytes) } else { Update::decode_v2(bytes) };
-        p.doc.transact_mut().apply_update(u.unwrap()).unwrap();
         p
     }
 
