@@ -33,9 +33,16 @@ enum FeatureOp {
     Tags(orswot::Op<String, Actor>),
     Votes(pncounter::Op<Actor>),
     /// All fields under one dot of the surrounding map.
-    Init(Box<(mvreg::Op<String, Actor>, mvreg::Op<Vec<u8>, Actor>, TagsOp, pncounter::Op<Actor>)>),
+    Init(Box<InitOps>),
 }
-type TagsOp = orswot::Op<String, Actor>;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct InitOps {
+    name: mvreg::Op<String, Actor>,
+    geometry: mvreg::Op<Vec<u8>, Actor>,
+    tags: orswot::Op<String, Actor>,
+    votes: pncounter::Op<Actor>,
+}
 
 impl CmRDT for Feature {
     type Op = FeatureOp;
@@ -49,11 +56,11 @@ impl CmRDT for Feature {
             FeatureOp::Geometry(o) => self.geometry.apply(o),
             FeatureOp::Tags(o) => self.tags.apply(o),
             FeatureOp::Votes(o) => self.votes.apply(o),
-            FeatureOp::Init(b) => {
-                self.name.apply(b.0);
-                self.geometry.apply(b.1);
-                self.tags.apply(b.2);
-                self.votes.apply(b.3);
+            FeatureOp::Init(init) => {
+                self.name.apply(init.name);
+                self.geometry.apply(init.geometry);
+                self.tags.apply(init.tags);
+                self.votes.apply(init.votes);
             }
         }
     }
@@ -127,12 +134,12 @@ impl State {
                 let ctx = self.features.read_ctx().derive_add_ctx(actor);
                 AnyOp::Feature(self.features.update(f.id.as_str(), ctx, |v, c| {
                     let again = || AddCtx { clock: c.clock.clone(), dot: c.dot };
-                    FeatureOp::Init(Box::new((
-                        v.name.write(f.name.clone(), again()),
-                        v.geometry.write(f.geometry.clone(), again()),
-                        v.tags.add_all(f.tags.iter().cloned(), again()),
-                        v.votes.inc_many(actor, f.votes as u64),
-                    )))
+                    FeatureOp::Init(Box::new(InitOps {
+                        name: v.name.write(f.name.clone(), again()),
+                        geometry: v.geometry.write(f.geometry.clone(), again()),
+                        tags: v.tags.add_all(f.tags.iter().cloned(), again()),
+                        votes: v.votes.inc_many(actor, f.votes as u64),
+                    }))
                 }))
             }
             Op::Geometry(id, g) => {

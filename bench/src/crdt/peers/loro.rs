@@ -19,7 +19,8 @@ pub struct Loro {
     set: LoroMap,
     map: LoroMap,
     features: LoroMap,
-    emitted: Option<(Subscription, Arc<Mutex<Option<Vec<u8>>>>)>,
+    subscription: Option<Subscription>,
+    emitted: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Loro {
@@ -31,7 +32,8 @@ impl Loro {
             map: doc.get_map("map"),
             features: doc.get_map("features"),
             doc,
-            emitted: None,
+            subscription: None,
+            emitted: Arc::default(),
         }
     }
 
@@ -74,17 +76,15 @@ impl Peer for Loro {
     }
 
     fn commit_and_emit(&mut self, ops: &[Op<'_>]) -> Option<Vec<u8>> {
-        if self.emitted.is_none() {
-            let slot = Arc::new(Mutex::new(None));
-            let s = slot.clone();
-            let sub = self.doc.subscribe_local_update(Box::new(move |u| {
-                *s.lock().unwrap() = Some(u.clone());
+        if self.subscription.is_none() {
+            let emitted = self.emitted.clone();
+            self.subscription = Some(self.doc.subscribe_local_update(Box::new(move |update| {
+                *emitted.lock().unwrap() = Some(update.clone());
                 true
-            }));
-            self.emitted = Some((sub, slot));
+            })));
         }
         self.commit(ops);
-        self.emitted.as_ref().unwrap().1.lock().unwrap().take()
+        self.emitted.lock().unwrap().take()
     }
 
     fn save(&mut self) -> Vec<u8> {
