@@ -46,7 +46,7 @@
 //! | [`plain`] | lattices that need no dots: grow-only counters and sets, last-writer-wins |
 //! | [`dot`], [`store`] | events, versions, causal contexts; the three dot stores, [`Causal`](store::Causal) |
 //! | [`position`] | places in a list that never change, so that a list is a map |
-//! | [`causal`] | register, counter, add-wins set, map of any of them |
+//! | [`causal`] | flags, register, counter, list, sets and maps of any of them, add-wins and remove-wins |
 //! | [`document`] | the tree of those, its log, deltas, change events |
 //! | [`session`], [`client`] | the conversation between two peers, and a client's half of it, without I/O |
 //! | [`laws`] | a checker of the laws above, for our types and yours |

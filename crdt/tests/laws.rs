@@ -4,7 +4,9 @@
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeMap;
-use watersmeet_crdt::causal::{Counter, DisableWinsFlag, EnableWinsFlag, OrMap, OrSet, Register, RwSet};
+use watersmeet_crdt::causal::{
+    Counter, DisableWinsFlag, EnableWinsFlag, OrMap, OrSet, Register, RwMap, RwSet, Sequence,
+};
 use watersmeet_crdt::laws::{self, Broken, CausalSubject, History, Step, Subject};
 use watersmeet_crdt::plain::{GCounter, GSet, LwwRegister, Max, Min, PnCounter, TwoPhaseSet};
 use watersmeet_crdt::store::Causal;
@@ -53,6 +55,26 @@ impl Arbitrary for MapOp {
             0 => MapOp::Clear,
             1 => MapOp::Remove(Small::arbitrary(g)),
             _ => MapOp::Update(Small::arbitrary(g), SetOp::arbitrary(g)),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum ListOp {
+    Insert(usize, Small),
+    Set(usize, Small),
+    Remove(usize),
+    Clear,
+}
+
+impl Arbitrary for ListOp {
+    fn arbitrary(g: &mut Gen) -> Self {
+        let at = usize::from(u8::arbitrary(g));
+        match u8::arbitrary(g) % 12 {
+            0 => ListOp::Clear,
+            1..=2 => ListOp::Remove(at),
+            3..=5 => ListOp::Set(at, Small::arbitrary(g)),
+            _ => ListOp::Insert(at, Small::arbitrary(g)),
         }
     }
 }
@@ -161,6 +183,16 @@ fn nested_delta(map: &Nested, dot: Dot, op: &MapOp) -> Causal<Nested> {
     }
 }
 
+type RwNested = RwMap<Small, OrSet<Small>>;
+
+fn rw_delta(map: &RwNested, dot: Dot, op: &MapOp) -> Causal<RwNested> {
+    match op {
+        MapOp::Update(key, op) => map.update(dot, key.clone(), |set| set_delta(set, dot, op)),
+        MapOp::Remove(key) => map.remove(dot, key.clone()),
+        MapOp::Clear => map.clear(dot),
+    }
+}
+
 causal_subject!(Register<Small>, Write, |it, dot, stamp, op| match op {
     Some(value) => it.set(dot, stamp, value.clone()),
     None => it.clear(dot),
@@ -192,7 +224,28 @@ causal_subject!(Deep, (Small, MapOp), |it, dot, _stamp, op| match op {
     (key, op) => it.update(key.clone(), |map| nested_delta(map, dot, op)),
 });
 
+causal_subject!(RwNested, MapOp, |it, dot, _stamp, op| rw_delta(it, dot, op));
+causal_subject!(OrMap<Small, RwNested>, (Small, MapOp), |it, dot, _stamp, op| match op {
+    (Small(0), MapOp::Remove(key)) => it.remove(dot, key.clone()),
+    (key, op) => it.update(key.clone(), |map| rw_delta(map, dot, op)),
+});
+causal_subject!(RwMap<Small, Nested>, (Small, MapOp), |it, dot, _stamp, op| match op {
+    (key @ Small(0), MapOp::Remove(_)) => it.remove(dot, key.clone()),
+    (key, op) => it.update(dot, key.clone(), |map| nested_delta(map, dot, op)),
+});
+causal_subject!(Sequence<Small>, ListOp, |it, dot, stamp, op| match op {
+    ListOp::Insert(at, value) => it.insert(dot, stamp, at % (it.len() + 1), value.clone()),
+    ListOp::Set(at, value) =>
+        it.set(dot, stamp, at % it.len().max(1), value.clone()).unwrap_or_else(|| it.clear(dot)),
+    ListOp::Remove(at) => it.remove(dot, at % it.len().max(1)).unwrap_or_else(|| it.clear(dot)),
+    ListOp::Clear => it.clear(dot),
+});
+
 quickcheck! {
+    fn sequence(history: History<ListOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<Sequence<Small>>>>(&history) }
+    fn rw_map(history: History<MapOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<RwNested>>>(&history) }
+    fn rw_map_in_or_map(history: History<(Small, MapOp)>) -> Result<(), Broken> { laws::check::<Causal<Probe<OrMap<Small, RwNested>>>>(&history) }
+    fn or_map_in_rw_map(history: History<(Small, MapOp)>) -> Result<(), Broken> { laws::check::<Causal<Probe<RwMap<Small, Nested>>>>(&history) }
     fn g_counter(history: History<u8>) -> Result<(), Broken> { laws::check::<Up>(&history) }
     fn pn_counter(history: History<i8>) -> Result<(), Broken> { laws::check::<UpDown>(&history) }
     fn g_set(history: History<Small>) -> Result<(), Broken> { laws::check::<Grow>(&history) }
