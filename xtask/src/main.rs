@@ -6,6 +6,7 @@ mod basemap;
 mod bench;
 mod chromium;
 mod demo;
+mod fuzz;
 mod run;
 mod test;
 mod traps;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   test                             every test there is; ends with `N passed, M failed`
   wasm                             the WASM module, the npm package and the web app
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
+  fuzz [--seconds N] [TARGET]      feed every decoder and session with bytes from strangers, for N seconds each (60)
   traps                            build each known trap into a copy of the core, and see that a test fails";
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some((command, [])) if command == "test" => return test::run(root),
         Some((command, [])) if command == "wasm" => wasm::package(root).and_then(|()| wasm::web(root)),
         Some((command, options)) if command == "bench" => bench::run(root, options),
+        Some((command, options)) if command == "fuzz" => fuzz::run(root, options),
         Some((command, [])) if command == "traps" => traps::run(root),
         _ => Err(Error::Missing(USAGE.to_owned())),
     };

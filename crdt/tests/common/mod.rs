@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
+pub(crate) mod worlds;
+
 use watersmeet_crdt::document::Op;
 use watersmeet_crdt::{Document, Value};
 

@@ -1,0 +1,149 @@
+//! A client's half: what it sends to whom, when it connects again, and what it tells its user.
+
+use crate::{DOCUMENT, hello};
+use watersmeet_crdt::client::{Action, Client, Notice};
+use watersmeet_crdt::document::Op;
+use watersmeet_crdt::session::{Code, Frame, PROTOCOL};
+use watersmeet_crdt::{Delta, Document, ReplicaId, Time, Value, VersionVector};
+
+/// A client with the document open on channel 1, where the server has `version` of it; what it sends.
+fn online(client: &mut Client, now: Time, version: VersionVector) -> Vec<Vec<u8>> {
+    client.go_online(now);
+    let first =
+        std::iter::from_fn(|| Some(client.poll(now))).find(|action| !matches!(action, Action::Notify(_)));
+    assert_eq!(first, Some(Action::Connect));
+    client.connected(now);
+    client.received(now, &hello(PROTOCOL), 0);
+    client.received(now, &Frame::Opened { name: DOCUMENT, channel: 1, version }.encode(), 0);
+    sent(client, now)
+}
+
+/// The frames that a client wants to send now.
+fn sent(client: &mut Client, now: Time) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    loop {
+        match client.poll(now) {
+            Action::Send(bytes) => frames.push(bytes.to_vec()),
+            Action::Notify(_) => {}
+            Action::Wait(_) => return frames,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn deltas(frames: &[Vec<u8>]) -> Vec<Delta> {
+    let delta = |frame: &Vec<u8>| match Frame::decode(frame) {
+        Some(Frame::Delta { delta, .. }) => Some(Delta::decode(delta).unwrap()),
+        _ => None,
+    };
+    frames.iter().filter_map(delta).collect()
+}
+
+#[test]
+fn who_comes_back_is_sent_the_difference() {
+    let mut client = Client::new(ReplicaId::new(1), false);
+    client.open(DOCUMENT);
+    let now = Time::default();
+    let op = |n: i64| Op::Insert(vec!["set".into()], Value::from(n));
+    client.edit(DOCUMENT, now, (0..5_000).map(op).collect()).unwrap();
+    let known = client.document(DOCUMENT).unwrap().version().clone();
+    client.edit(DOCUMENT, now, (5_000..5_010).map(op).collect()).unwrap();
+    let [delta] = &deltas(&online(&mut client, now, known.clone()))[..] else {
+        panic!("one delta was expected")
+    };
+    assert_eq!(delta.from(), &known);
+    assert!(delta.encode().len() < 200, "{} bytes", delta.encode().len());
+}
+
+#[test]
+fn waits_double_up_to_a_limit_and_a_random_share_of_them_is_taken() {
+    let mut client = Client::new(ReplicaId::new(1), false);
+    let mut now = Time::default();
+    client.go_online(now);
+    for longest in [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000] {
+        assert_eq!(client.poll(now), Action::Connect);
+        // The random number that makes the wait longest.
+        client.disconnected(now, longest);
+        assert_eq!(client.poll(now), Action::Wait(now.plus(longest)));
+        now = now.plus(longest);
+    }
+    assert_eq!(client.poll(now), Action::Connect);
+    client.disconnected(now, 7_001);
+    assert_eq!(client.poll(now), Action::Wait(now.plus(7_001)), "any share of the wait may be taken");
+    // A clock that is set back by a day does not make it wait for a day.
+    let Action::Wait(until) = client.poll(Time::default()) else { panic!("it waits") };
+    assert!(until.millis() <= 15_000);
+}
+
+/// A server that takes the connection and drops it at once does not start the waits anew; a stable one does.
+#[test]
+fn a_connection_that_lasted_was_no_failure() {
+    let mut client = Client::new(ReplicaId::new(1), false);
+    client.open(DOCUMENT);
+    let mut now = Time::default();
+    for (lasted, longest) in [(10, 250), (10, 500), (10, 1_000), (60_000, 250)] {
+        online(&mut client, now, VersionVector::default());
+        now = now.plus(lasted);
+        client.disconnected(now, longest);
+        let waits =
+            std::iter::from_fn(|| Some(client.poll(now))).find(|action| !matches!(action, Action::Notify(_)));
+        assert_eq!(waits, Some(Action::Wait(now.plus(longest))));
+        now = now.plus(longest);
+    }
+}
+
+#[test]
+fn edits_of_a_fast_clock_arrive_once_the_clock_is_set() {
+    let (now, ahead) = (Time::from_millis(1), Time::from_millis(1).plus(48 * 3_600_000));
+    let mut client = Client::new(ReplicaId::new(1), true);
+    client.open(DOCUMENT);
+    let edited =
+        client.edit(DOCUMENT, ahead, vec![Op::Set(vec!["x".into()], Value::from(1))]).unwrap().unwrap();
+    client.stored(DOCUMENT, edited.version);
+    assert_eq!(deltas(&online(&mut client, ahead, VersionVector::default())).len(), 1);
+    let refused = Frame::Refused { name: DOCUMENT, code: Code::ClockSkew, message: "" }.encode();
+    client.received(ahead, &refused, 0);
+    assert!(deltas(&sent(&mut client, ahead)).is_empty(), "the clock is still wrong");
+    client.received(now, &refused, 0);
+    let mut to_store = None;
+    loop {
+        match client.poll(now) {
+            Action::Notify(Notice::Changed { version, delta, .. }) if !delta.is_empty() => to_store = version,
+            Action::Notify(_) => {}
+            Action::Wait(_) => break,
+            other => panic!("{other:?} before it is stored"),
+        }
+    }
+    client.stored(DOCUMENT, to_store.expect("an edit of the client's own is to be stored"));
+    let [delta] = &deltas(&sent(&mut client, now))[..] else { panic!("one delta was expected") };
+    assert!(delta.latest().time() <= now);
+    let mut server = Document::new(ReplicaId::new(0));
+    server.apply(delta.clone()).unwrap();
+    assert_eq!(server.register(&["x"]), Some(&Value::from(1)));
+}
+
+#[test]
+fn a_client_tells_where_its_edits_are() {
+    let mut client = Client::new(ReplicaId::new(1), true);
+    client.open(DOCUMENT);
+    let edited = client
+        .edit(DOCUMENT, Time::default(), vec![Op::Set(vec!["x".into()], Value::from(1))])
+        .unwrap()
+        .unwrap();
+    let status = client.status(DOCUMENT);
+    assert_eq!((status.not_on_device, status.not_on_server, status.live), (1, 1, false));
+    client.stored(DOCUMENT, edited.version.clone());
+    assert_eq!(client.status(DOCUMENT).not_on_device, 0);
+    let mut again = Client::new(ReplicaId::new(2), true);
+    let stored = || Delta::decode(&edited.delta).unwrap();
+    assert_eq!(again.restore(DOCUMENT, [stored()], VersionVector::default()), 0);
+    assert_eq!(again.status(DOCUMENT).not_on_server, 1);
+    assert_eq!(again.restore("other", [stored()], edited.version), 0);
+    assert_eq!(again.status("other").not_on_server, 0);
+    // A damaged store is told of: the second delta lacks the first.
+    let op = Op::Set(vec!["x".into()], Value::from(2));
+    let second = client.edit(DOCUMENT, Time::default(), vec![op]).unwrap().unwrap();
+    let second = Delta::decode(&second.delta).unwrap();
+    assert_eq!(again.restore("gap", [second.clone()], VersionVector::default()), 1);
+    assert_eq!(again.restore("whole", [stored(), second], VersionVector::default()), 0);
+}

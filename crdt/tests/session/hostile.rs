@@ -1,0 +1,200 @@
+//! A session whose peer says the wrong thing, falls silent, or says too much.
+
+use crate::{DOCUMENT, hello};
+use watersmeet_crdt::session::{Code, Event, Frame, Input, Limits, Output, PROTOCOL, Session, Violation};
+use watersmeet_crdt::{Document, ReplicaId, Time, VersionVector};
+
+fn greeted() -> Session {
+    let mut session = Session::listen(Time::default(), ReplicaId::new(0), Limits::default());
+    session.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
+    session
+}
+
+/// A session with the document open on channel 1.
+fn open() -> Session {
+    let mut session = greeted();
+    let frame = Frame::Open { name: DOCUMENT, version: VersionVector::default() };
+    session.handle(Time::default(), Input::Frame(&frame.encode())).unwrap();
+    session.accept(DOCUMENT, 1, VersionVector::default(), VersionVector::default());
+    session
+}
+
+fn outputs(session: &mut Session) -> Vec<Output> {
+    std::iter::from_fn(|| Some(session.poll()))
+        .take_while(|output| !matches!(output, Output::Wait(_)))
+        .collect()
+}
+
+/// The violation, after checking that the peer is told its code and that the session then falls silent.
+fn violation(session: &mut Session, bytes: &[u8]) -> Violation {
+    outputs(session);
+    let violation =
+        session.handle(Time::default(), Input::Frame(bytes)).expect_err("this breaks the protocol");
+    let said = outputs(session);
+    let [Output::Send(error)] = &said[..] else { panic!("one error frame was expected, not {said:?}") };
+    assert!(matches!(Frame::decode(error), Some(Frame::Error { code, .. }) if code == violation.code()));
+    assert_eq!(session.handle(Time::default(), Input::Frame(bytes)), Ok(()));
+    assert!(outputs(session).is_empty());
+    violation
+}
+
+#[test]
+fn whoever_breaks_the_protocol_is_told_how() {
+    let version = VersionVector::default;
+    let open_frame = Frame::Open { name: DOCUMENT, version: version() }.encode();
+    let mut listening = Session::listen(Time::default(), ReplicaId::new(0), Limits::default());
+    assert!(matches!(violation(&mut listening, &open_frame), Violation::OutOfOrder { frame: "Open", .. }));
+    let mut listening = Session::listen(Time::default(), ReplicaId::new(0), Limits::default());
+    assert_eq!(violation(&mut listening, &hello(9)), Violation::Incompatible { theirs: 9 });
+    assert!(matches!(
+        violation(&mut greeted(), &hello(PROTOCOL)),
+        Violation::OutOfOrder { frame: "Hello", .. }
+    ));
+    assert_eq!(violation(&mut greeted(), &[250, 1, 2]), Violation::NotAFrame);
+    assert_eq!(violation(&mut greeted(), &[]), Violation::NotAFrame);
+    assert_eq!(violation(&mut greeted(), &[&Frame::Ping.encode()[..], &[0]].concat()), Violation::NotAFrame);
+    assert!(matches!(violation(&mut open(), &open_frame), Violation::OutOfOrder { frame: "Open", .. }));
+    let delta = Frame::Delta { channel: 2, delta: &[] }.encode();
+    assert!(matches!(violation(&mut open(), &delta), Violation::OutOfOrder { frame: "Delta", .. }));
+    let delta = Frame::Delta { channel: 1, delta: &[7, 7] }.encode();
+    assert!(matches!(violation(&mut open(), &delta), Violation::Malformed(_)));
+    let answers = [
+        Frame::Opened { name: "other", channel: 3, version: version() },
+        Frame::Ack { channel: 1, version: version() },
+        Frame::Refused { name: DOCUMENT, code: Code::Limit, message: "" },
+    ];
+    for answer in answers {
+        let found = violation(&mut open(), &answer.encode());
+        assert!(matches!(found, Violation::OutOfOrder { when: "from the end that called", .. }), "{found}");
+    }
+    let loud = Frame::Presence { channel: 1, peer: 1, state: &[0; 2_000] }.encode();
+    assert!(matches!(violation(&mut open(), &loud), Violation::Limit { .. }));
+}
+
+#[test]
+fn a_document_too_many_is_refused_and_the_others_go_on() {
+    let limits = Limits { documents: 2, ..Limits::default() };
+    let mut session = Session::listen(Time::default(), ReplicaId::new(0), limits);
+    session.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
+    for name in ["a", "b"] {
+        let frame = Frame::Open { name, version: VersionVector::default() };
+        session.handle(Time::default(), Input::Frame(&frame.encode())).unwrap();
+    }
+    outputs(&mut session);
+    let third = Frame::Open { name: "c", version: VersionVector::default() }.encode();
+    session.handle(Time::default(), Input::Frame(&third)).unwrap();
+    let said = outputs(&mut session);
+    let [Output::Send(refused)] = &said[..] else { panic!("{said:?}") };
+    assert!(matches!(Frame::decode(refused), Some(Frame::Refused { name: "c", code: Code::Limit, .. })));
+    session.handle(Time::default(), Input::Frame(&Frame::Ping.encode())).unwrap();
+    assert_eq!(outputs(&mut session), [Output::Send(Frame::Pong.encode().into())]);
+}
+
+#[test]
+fn a_frame_beyond_the_limit_ends_the_session() {
+    let mut session =
+        Session::listen(Time::default(), ReplicaId::new(0), Limits { frame_bytes: 10, ..Limits::default() });
+    assert_eq!(violation(&mut session, &[0; 11]), Violation::TooLarge { bytes: 11, limit: 10 });
+}
+
+#[test]
+fn a_bad_name_and_a_fast_clock_are_refused_and_the_rest_goes_on() {
+    let mut session = open();
+    outputs(&mut session);
+    let long = "n".repeat(257);
+    for name in ["", "a\nb", long.as_str()] {
+        let frame = Frame::Open { name, version: VersionVector::default() };
+        session.handle(Time::default(), Input::Frame(&frame.encode())).unwrap();
+        let said = outputs(&mut session);
+        let [Output::Send(refused)] = &said[..] else { panic!("{said:?}") };
+        assert!(matches!(Frame::decode(refused), Some(Frame::Refused { code: Code::Name, .. })));
+    }
+    let mut document = Document::new(ReplicaId::new(1));
+    document.edit(Time::from_millis(48 * 3_600_000), |tx| tx.set(&["x"], 1)).unwrap();
+    let frame = Frame::Delta { channel: 1, delta: &document.state().encode() }.encode();
+    session.handle(Time::default(), Input::Frame(&frame)).unwrap();
+    let said = outputs(&mut session);
+    let [Output::Send(refused)] = &said[..] else { panic!("{said:?}") };
+    assert!(matches!(Frame::decode(refused), Some(Frame::Refused { code: Code::ClockSkew, .. })));
+    session.handle(Time::default(), Input::Frame(&Frame::Ping.encode())).unwrap();
+    assert_eq!(outputs(&mut session), [Output::Send(Frame::Pong.encode().into())]);
+}
+
+#[test]
+fn a_silent_peer_is_asked_and_then_given_up() {
+    let mut session = greeted();
+    outputs(&mut session);
+    let Output::Wait(idle) = session.poll() else { panic!("nothing is left to say") };
+    session.handle(idle, Input::Tick).unwrap();
+    assert_eq!(outputs(&mut session), [Output::Send(Frame::Ping.encode().into())]);
+    let Output::Wait(end) = session.poll() else { panic!("nothing is left to say") };
+    assert!(matches!(session.handle(end, Input::Tick), Err(Violation::Silent { .. })));
+
+    let mut never_greeted = Session::listen(Time::default(), ReplicaId::new(0), Limits::default());
+    let Output::Wait(deadline) = never_greeted.poll() else { panic!("it waits for a greeting") };
+    assert!(matches!(never_greeted.handle(deadline, Input::Tick), Err(Violation::Silent { .. })));
+}
+
+#[test]
+fn what_is_said_on_a_channel_just_closed_is_let_pass() {
+    let mut session = open();
+    session.close(1);
+    outputs(&mut session);
+    for frame in [Frame::Delta { channel: 1, delta: &[9] }, Frame::Close { channel: 1 }] {
+        session.handle(Time::default(), Input::Frame(&frame.encode())).unwrap();
+    }
+    assert!(outputs(&mut session).is_empty());
+    let late = Frame::Delta { channel: 1, delta: &[] }.encode();
+    assert!(matches!(violation(&mut session, &late), Violation::OutOfOrder { .. }));
+}
+
+#[test]
+fn a_clock_that_jumps_costs_a_question_and_not_the_connection() {
+    let mut session = greeted();
+    outputs(&mut session);
+    let day = Time::default().plus(24 * 3_600_000);
+    session.handle(day, Input::Tick).unwrap();
+    assert_eq!(outputs(&mut session), [Output::Send(Frame::Ping.encode().into())]);
+    session.handle(day, Input::Frame(&Frame::Pong.encode())).unwrap();
+    // Set back: the silence that follows is noticed as any other.
+    session.handle(Time::default(), Input::Tick).unwrap();
+    let Output::Wait(idle) = session.poll() else { panic!("nothing is left to say") };
+    assert!(idle <= Time::default().plus(Limits::default().idle_millis));
+}
+
+#[test]
+fn a_large_delta_comes_in_parts() {
+    let mut document = Document::new(ReplicaId::new(1));
+    for n in 0..3 {
+        document.edit(Time::default(), |tx| tx.set(&[&format!("k{n}")], vec![n; 4 << 20])).unwrap();
+    }
+    let mut sender = Session::call(Time::default(), ReplicaId::new(1), Limits::default());
+    sender.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
+    sender.open(DOCUMENT, document.version().clone());
+    let granted = Frame::Opened { name: DOCUMENT, channel: 1, version: VersionVector::default() }.encode();
+    sender.handle(Time::default(), Input::Frame(&granted)).unwrap();
+    outputs(&mut sender);
+    sender.send(1, &document.state());
+    let frames: Vec<_> = outputs(&mut sender)
+        .into_iter()
+        .map(|output| if let Output::Send(bytes) = output { bytes } else { panic!("{output:?}") })
+        .collect();
+    assert!(frames.len() == 4 && frames.iter().all(|frame| frame.len() <= (4 << 20) + 16));
+    let mut receiver = open();
+    outputs(&mut receiver);
+    for frame in &frames {
+        receiver.handle(Time::default(), Input::Frame(frame)).unwrap();
+    }
+    let events = outputs(&mut receiver);
+    let [Output::Event(Event::Delta { delta, .. })] = &events[..] else { panic!("{} events", events.len()) };
+    assert_eq!(*delta, document.state());
+
+    let limits = Limits { delta_bytes: 6 << 20, ..Limits::default() };
+    let mut receiver = Session::listen(Time::default(), ReplicaId::new(0), limits);
+    receiver.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
+    let wish = Frame::Open { name: DOCUMENT, version: VersionVector::default() }.encode();
+    receiver.handle(Time::default(), Input::Frame(&wish)).unwrap();
+    receiver.accept(DOCUMENT, 1, VersionVector::default(), VersionVector::default());
+    receiver.handle(Time::default(), Input::Frame(&frames[0])).unwrap();
+    assert!(matches!(violation(&mut receiver, &frames[1]), Violation::TooLarge { .. }));
+}
