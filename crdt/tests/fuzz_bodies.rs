@@ -11,7 +11,7 @@ use std::cell::RefCell;
 
 /// Inputs of each sort for each body.
 const ANY: u64 = 2_000;
-const NEAR: u64 = 2_000;
+const NEAR: u64 = 10_000;
 
 /// Bytes that are one to four mutations away from valid ones.
 #[derive(Clone, Debug)]

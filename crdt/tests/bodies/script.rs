@@ -8,6 +8,9 @@
 //!   e0..ff             the shell does something: which, the low five bits say
 //! ```
 
+/// A conversation is over after so many; more of them find little more, slowly.
+const STEPS_MAX: usize = 100;
+
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step<'a> {
@@ -36,6 +39,7 @@ pub(super) fn steps(mut data: &[u8]) -> impl Iterator<Item = Step<'_>> {
             _ => Some(Step::Act(first & 0x1f)),
         }
     })
+    .take(STEPS_MAX)
 }
 
 /// The bytes of a script.

@@ -73,6 +73,7 @@ pub fn frames() -> Vec<Vec<u8>> {
         Frame::Ack { channel, version: version() },
         Frame::Lacks { channel, version: version() },
         Frame::Presence { channel, peer: 5, state: &[1, 2, 3] },
+        Frame::Presence { channel, peer: 5, state: &[0; LIMITS.presence_bytes + 1] },
         Frame::Ping,
         Frame::Pong,
         Frame::Refused { name, code, message },
@@ -85,9 +86,33 @@ pub fn frames() -> Vec<Vec<u8>> {
     .collect()
 }
 
+/// A state of about so many bytes, in parts that end in a delta.
+fn in_parts(bytes: usize) -> Vec<Vec<u8>> {
+    let (channel, mut document) = (3, Document::new(ReplicaId::new(4)));
+    let mut item = 0;
+    while document.encode_state().len() < bytes {
+        document.edit(Time::default(), |tx| tx.insert(&["s"], vec![item; 40])).unwrap();
+        item += 1;
+    }
+    let state = document.encode_state();
+    let (parts, last) = state.split_at(state.len() / 500 * 500);
+    let parts = parts.chunks(500).map(|delta| Frame::Part { channel, delta });
+    parts.chain([Frame::Delta { channel, delta: last }]).map(|frame| frame.encode()).collect()
+}
+
+/// Large deltas to whoever has greeted and opened by `start`: within the limit, and beyond it.
+fn large(start: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let script = |bytes| {
+        let parts = in_parts(bytes);
+        write(start.iter().chain(&parts).map(|frame| Step::Frame(frame)))
+    };
+    [LIMITS.delta_bytes * 3 / 4, LIMITS.delta_bytes * 5 / 4].map(script).to_vec()
+}
+
 /// Conversations that a caller may have with a listener.
 pub fn to_listener() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = (0..8).map(a_caller_says).collect();
+    all.extend(large(&[hello(), open(NAMES[2])]));
     all.extend(frames().iter().map(|frame| {
         let start = [hello(), open(NAMES[2])];
         let steps = start.iter().chain([frame]).map(|bytes| Step::Frame(bytes));
@@ -154,10 +179,11 @@ fn between(rng: &mut Rng, frames: &[Vec<u8>]) -> Vec<u8> {
 
 /// Conversations that a listener may have with a caller.
 pub fn to_caller() -> Vec<Vec<u8>> {
+    let opened = Frame::Opened { name: NAMES[2], channel: 3, version: VersionVector::default() }.encode();
+    let start = [hello(), opened];
     let mut all: Vec<Vec<u8>> = (0..8).map(a_listener_says).collect();
+    all.extend(large(&start));
     all.extend(frames().iter().map(|frame| {
-        let opened = Frame::Opened { name: NAMES[2], channel: 3, version: VersionVector::default() }.encode();
-        let start = [hello(), opened];
         let steps = start.iter().chain([frame]).map(|bytes| Step::Frame(bytes));
         write(steps)
     }));

@@ -13,8 +13,8 @@ use watersmeet_crdt::{Delta, Document, ReplicaId, Time};
 const OUTPUTS_MAX: usize = 200;
 /// Small, so that a fuzzer reaches them.
 pub(super) const LIMITS: Limits = Limits {
-    frame_bytes: 4_096,
-    delta_bytes: 6_000,
+    frame_bytes: 1_000,
+    delta_bytes: 2_000,
     documents: 3,
     name_bytes: 16,
     presence_bytes: 64,
@@ -46,12 +46,14 @@ struct Shell {
     /// By name; a document once granted stays.
     documents: BTreeMap<String, Document>,
     greetings: usize,
+    /// Whether the shell has ended it.
+    over: bool,
 }
 
 impl Shell {
     fn new(session: Session, calls: bool) -> Self {
         let documents = NAMES.into_iter().map(str::to_owned).zip(histories()).collect();
-        Shell { session, calls, now: Time::default(), rng: Rng(3), documents, greetings: 0 }
+        Shell { session, calls, now: Time::default(), rng: Rng(3), documents, greetings: 0, over: false }
     }
 
     fn play(mut self, data: &[u8]) {
@@ -68,8 +70,12 @@ impl Shell {
                     Ok(())
                 }
             };
+            let too_large = matches!(step, Step::Frame(bytes) if bytes.len() > LIMITS.frame_bytes);
             match handled {
-                Ok(()) => self.drain(),
+                Ok(()) => {
+                    assert!(!too_large || self.over, "a frame beyond the limit");
+                    self.drain();
+                }
                 Err(violation) => {
                     self.ended(&violation);
                     break;
@@ -195,7 +201,10 @@ impl Shell {
             _ if self.calls => {
                 self.session.open(NAMES[usize::from(what >> 3) % NAMES.len()], Default::default())
             }
-            _ => self.session.end(Code::Shutdown, "going down"),
+            _ => {
+                self.over = true;
+                self.session.end(Code::Shutdown, "going down");
+            }
         }
     }
 }

@@ -72,6 +72,18 @@ fn whoever_breaks_the_protocol_is_told_how() {
 }
 
 #[test]
+fn parts_of_two_deltas_do_not_mix() {
+    let mut session = open();
+    let wish = Frame::Open { name: "other", version: VersionVector::default() }.encode();
+    session.handle(Time::default(), Input::Frame(&wish)).unwrap();
+    session.accept("other", 2, VersionVector::default(), VersionVector::default());
+    let first = Frame::Part { channel: 1, delta: &[1] }.encode();
+    session.handle(Time::default(), Input::Frame(&first)).unwrap();
+    let second = Frame::Part { channel: 2, delta: &[1] }.encode();
+    assert!(matches!(violation(&mut session, &second), Violation::OutOfOrder { frame: "Part", .. }));
+}
+
+#[test]
 fn a_document_too_many_is_refused_and_the_others_go_on() {
     let limits = Limits { documents: 2, ..Limits::default() };
     let mut session = Session::listen(Time::default(), ReplicaId::new(0), limits);
