@@ -70,7 +70,10 @@ pub use clock::{Stamp, Time};
 pub use document::{Change, Delta, Document};
 pub use dot::{CausalContext, Dot, ReplicaId, VersionVector};
 pub use position::Position;
+pub use store::DotStore;
 pub use value::Value;
+#[cfg(feature = "derive")]
+pub use watersmeet_crdt_derive::{DotStore, Lattice};
 
 /// A join semilattice: a value that grows by being merged with others of its type.
 ///
@@ -82,6 +85,36 @@ pub use value::Value;
 /// let mut seen = GSet::from_iter(["otter"]);
 /// assert!(seen.merge(GSet::from_iter(["heron"])));   // it grew
 /// assert!(!seen.merge(GSet::from_iter(["heron"])));  // nothing new
+/// ```
+///
+/// # Of structs
+/// With the feature `derive`, a struct of lattices is one, field by field:
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use watersmeet_crdt::{Lattice, ReplicaId, plain::{GCounter, GSet, Max}};
+///
+/// #[derive(Clone, Debug, Default, PartialEq, Lattice)]
+/// struct Sightings {
+///     species: GSet<&'static str>,
+///     otters: GCounter,
+///     last: Max<u64>,
+/// }
+/// let mut anna = Sightings { last: Max::of(7), ..Sightings::default() };
+/// let mut ben = anna.clone();
+/// anna.species.insert("otter");
+/// ben.otters.increment(ReplicaId::new(2), 3);
+/// assert!(anna.merge(ben));
+/// assert_eq!((anna.otters.value(), anna.last.get()), (3, Some(&7)));
+/// ```
+///
+/// An enum is not: two replicas could be in different variants.
+///
+#[cfg_attr(feature = "derive", doc = "```compile_fail")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use watersmeet_crdt::{Lattice, plain::Max};
+/// #[derive(Clone, Default, PartialEq, Lattice)]
+/// enum Seen { #[default] Nothing, Something(Max<u64>) }
 /// ```
 pub trait Lattice: Clone + Default + PartialEq {
     /// Joins `other` into `self`; true exactly when `self` grew.

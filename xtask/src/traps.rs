@@ -112,16 +112,20 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
     }
 }
 
-/// A workspace with nothing in it but the core.
+/// A workspace with nothing in it but the core and its derives.
 fn copy_core(root: &Path, copy: &Path) -> Result<(), Error> {
-    copy_folder(&root.join("crdt"), &copy.join("crdt"))?;
+    for member in ["crdt", "crdt-derive"] {
+        copy_folder(&root.join(member), &copy.join(member))?;
+    }
     let manifest = root.join("Cargo.toml");
     let text =
         fs::read_to_string(&manifest).map_err(|cause| Error::File(manifest.display().to_string(), cause))?;
     let alone: Vec<&str> = text
         .lines()
-        .filter(|line| !line.starts_with("default-members") && !line.contains("path ="))
-        .map(|line| if line.starts_with("members") { "members = [\"crdt\"]" } else { line })
+        .filter(|line| {
+            !line.starts_with("default-members") && (!line.contains("path =") || line.contains("crdt-derive"))
+        })
+        .map(|line| if line.starts_with("members") { "members = [\"crdt\", \"crdt-derive\"]" } else { line })
         .collect();
     write(&copy.join("Cargo.toml"), &alone.join("\n"))
 }

@@ -54,3 +54,41 @@ fn context_of(dot: Dot, replaced: &impl DotStore) -> CausalContext {
 fn emptied<S: DotStore>(dot: Dot, store: &S) -> Causal<S> {
     Causal { store: S::default(), seen: context_of(dot, store) }
 }
+
+impl<S> Causal<S> {
+    /// The delta of a struct of stores, from that of one of its fields.
+    ///
+    /// With the feature `derive`, such a struct is a [`DotStore`], and what is in it has the types that it says:
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// use watersmeet_crdt::causal::{Counter, OrSet, Register};
+    /// use watersmeet_crdt::{Dot, DotStore, Lattice, ReplicaId, Stamp, store::Causal};
+    ///
+    /// #[derive(Clone, Debug, Default, PartialEq, DotStore)]
+    /// struct Place {
+    ///     name: Register<String>,
+    ///     tags: OrSet<String>,
+    ///     votes: Counter,
+    /// }
+    /// let dot = |replica, seq| Dot { replica: ReplicaId::new(replica), seq };
+    /// let mut anna = Causal::<Place>::default();
+    /// let name = anna.store.name.set(dot(1, 1), Stamp::default(), "Old mill".to_owned());
+    /// anna.apply(name.within(|name| Place { name, ..Place::default() }));
+    /// let mut ben = anna.clone();
+    ///
+    /// let tag = anna.store.tags.insert(dot(1, 2), "ruin".to_owned());
+    /// anna.apply(tag.within(|tags| Place { tags, ..Place::default() }));
+    /// let vote = ben.store.votes.add(dot(2, 1), 1);
+    /// ben.apply(vote.within(|votes| Place { votes, ..Place::default() }));
+    ///
+    /// anna.merge(ben);
+    /// assert!(anna.store.tags.contains(&"ruin".to_owned()));
+    /// assert_eq!(anna.store.votes.value(), 1);
+    /// ```
+    ///
+    /// One event writes to one field: the context of what it does to one could not spare what it did to the other.
+    pub fn within<T>(self, place: impl FnOnce(S) -> T) -> Causal<T> {
+        Causal { store: place(self.store), seen: self.seen }
+    }
+}
