@@ -5,7 +5,7 @@
 //! store), so that a crash cannot make one replica give one dot to two edits; and what is stored counts as *on the
 //! server* only when the server has said that it is on its disk.
 
-use crate::document::{EditError, Op};
+use crate::document::{EditError, Transaction};
 use crate::session::{Code, Event, Input, Limits, Output, Session, Violation};
 use crate::{Change, Delta, Document, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
@@ -177,10 +177,11 @@ impl Client {
         missing
     }
 
-    fn insert(&mut self, name: &str, document: Document, on_server: VersionVector) {
+    fn insert(&mut self, name: &str, mut document: Document, on_server: VersionVector) {
         if self.entries.contains_key(name) {
             return;
         }
+        document.watch();
         let on_device = document.version().clone();
         if let Link::Online(session) = &mut self.link {
             session.open(name, document.version().clone());
@@ -230,14 +231,20 @@ impl Client {
     ///
     /// # Errors
     /// If an operation is beyond a [limit](crate::document::limits); then nothing is changed.
-    pub fn edit(&mut self, name: &str, now: Time, ops: Vec<Op>) -> Result<Option<Edited>, EditError> {
+    pub fn edit(
+        &mut self,
+        name: &str,
+        now: Time,
+        edit: impl Into<Transaction>,
+    ) -> Result<Option<Edited>, EditError> {
         let Some(entry) = self.entries.get_mut(name) else { return Ok(None) };
         let before = entry.document.version().clone();
-        let changes = entry.document.commit(now, ops)?;
+        entry.document.commit(now, edit)?;
+        let changes = entry.document.take_changes();
         let version = entry.document.version().clone();
         let changed = version != before;
         let delta =
-            if changed && self.stores { entry.document.since(&before).encode().into() } else { Bytes::new() };
+            if changed && self.stores { entry.document.since(&before).encode() } else { Bytes::new() };
         self.flush(name);
         self.report(name);
         Ok(Some(Edited { changes, delta, version }))
@@ -247,7 +254,8 @@ impl Client {
     /// the document is not open or lacks what comes before the delta.
     pub fn take_in(&mut self, name: &str, delta: Delta) -> Option<Vec<Change>> {
         let entry = self.entries.get_mut(name)?;
-        let changes = entry.document.apply(delta).ok()?;
+        entry.document.apply(delta).ok()?;
+        let changes = entry.document.take_changes();
         self.flush(name);
         self.report(name);
         Some(changes)
@@ -442,15 +450,15 @@ impl Client {
             return;
         };
         let before = entry.document.version().clone();
-        let changes = entry.document.restamp(now, &entry.on_server);
+        entry.document.restamp(now, &entry.on_server);
+        let changes = entry.document.take_changes();
         if *entry.document.version() == before {
             return;
         }
         if let Some(channel) = entry.channel {
             session.believe(channel, entry.on_server.clone());
         }
-        let (delta, version) =
-            (entry.document.since(&before).encode().into(), entry.document.version().clone());
+        let (delta, version) = (entry.document.since(&before).encode(), entry.document.version().clone());
         self.notify(Notice::Changed { name: name.to_owned(), changes, delta, version: Some(version) });
         self.flush(name);
         self.report(name);
@@ -476,7 +484,8 @@ impl Client {
         };
         let sent = delta.to().clone();
         match entry.document.apply(delta) {
-            Ok(changes) => {
+            Ok(_) => {
+                let changes = entry.document.take_changes();
                 // The server sends only what is on its disk.
                 entry.on_server.merge(sent);
                 self.notify(Notice::Changed { name: name.clone(), changes, delta: bytes, version: None });

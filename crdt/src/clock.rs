@@ -39,6 +39,20 @@ impl Stamp {
         Time(self.0 >> Self::COUNTER_BITS)
     }
 
+    /// The counter's part.
+    pub(crate) const fn counter(self) -> u64 {
+        self.0 & ((1 << Self::COUNTER_BITS) - 1)
+    }
+
+    /// From milliseconds and a counter, each within its bits.
+    pub(crate) const fn from_parts(millis: u64, counter: u64) -> Option<Self> {
+        if millis >> (u64::BITS - Self::COUNTER_BITS) == 0 && counter >> Self::COUNTER_BITS == 0 {
+            Some(Stamp(millis << Self::COUNTER_BITS | counter))
+        } else {
+            None
+        }
+    }
+
     /// The next stamp of a clock that last gave `self`, at wall-clock time `now`: later than both.
     #[must_use]
     pub fn next(self, now: Time) -> Self {

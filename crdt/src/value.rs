@@ -1,5 +1,6 @@
 //! The values that registers and sets of a document hold.
 
+use compact_str::CompactString;
 use std::cmp::Ordering;
 
 /// A value that is written and replaced as a whole.
@@ -23,12 +24,12 @@ pub enum Value {
     Int(i64),
     /// A floating-point number.
     Float(f64),
-    /// Text.
-    Text(String),
+    /// Text; a short one takes no allocation.
+    Text(CompactString),
     /// Bytes.
-    Bytes(Vec<u8>),
+    Bytes(Box<[u8]>),
     /// Several values, such as a position; they merge as one.
-    List(Vec<Value>),
+    List(Box<[Value]>),
 }
 
 impl Value {
@@ -132,15 +133,21 @@ value_from! {
     i64 => |it| Value::Int(it),
     i32 => |it| Value::Int(it.into()),
     f64 => |it| Value::Float(it),
-    &str => |it| Value::Text(it.to_owned()),
-    String => |it| Value::Text(it),
-    Vec<u8> => |it| Value::Bytes(it),
-    Vec<Value> => |it| Value::List(it),
+    &str => |it| Value::Text(it.into()),
+    String => |it| Value::Text(it.into()),
+    &[u8] => |it| Value::Bytes(it.into()),
+    Vec<u8> => |it| Value::Bytes(it.into()),
+    Vec<Value> => |it| Value::List(it.into()),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_three_words() {
+        assert_eq!(size_of::<Value>(), 3 * size_of::<u64>());
+    }
 
     #[test]
     fn equality_is_total_and_agrees_with_order() {

@@ -21,7 +21,7 @@ pub enum DecodeError {
         left: usize,
     },
     /// A format that this version does not know.
-    #[error("format {found} is not known here; this is written by a newer version")]
+    #[error("format {found} is not known here; it was written by another version of this software")]
     Format {
         /// The format's number.
         found: u8,
@@ -53,9 +53,30 @@ pub(crate) fn put(out: &mut Vec<u8>, mut n: u64) {
     out.push((n & 0x7f) as u8);
 }
 
+/// Appends a number of up to 128 bits, as [`put`] does.
+pub(crate) fn put_wide(out: &mut Vec<u8>, mut n: u128) {
+    loop {
+        match u64::try_from(n) {
+            Ok(rest) => return put(out, rest),
+            Err(_) => out.push((n & 0x7f) as u8 | 0x80),
+        }
+        n >>= 7;
+    }
+}
+
 /// Appends a signed number, small ones of either sign in few bytes.
 pub(crate) fn put_signed(out: &mut Vec<u8>, n: i64) {
-    put(out, (n.cast_unsigned() << 1) ^ (n >> 63).cast_unsigned());
+    put(out, zigzag(n));
+}
+
+/// Small numbers of either sign as small numbers.
+pub(crate) fn zigzag(n: i64) -> u64 {
+    (n.cast_unsigned() << 1) ^ (n >> 63).cast_unsigned()
+}
+
+/// What [`zigzag`] was made of.
+pub(crate) fn unzigzag(n: u64) -> i64 {
+    (n >> 1).cast_signed() ^ -(n & 1).cast_signed()
 }
 
 /// Appends `bytes` behind their length.
@@ -65,6 +86,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Reads what the functions above wrote.
+#[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -73,6 +95,11 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Reader { bytes, at: 0 }
+    }
+
+    /// Reads on from an offset.
+    pub(crate) fn from(bytes: &'a [u8], at: usize) -> Self {
+        Reader { bytes, at: at.min(bytes.len()) }
     }
 
     pub(crate) fn byte(&mut self, what: &'static str) -> Result<u8, DecodeError> {
@@ -89,11 +116,21 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn number(&mut self, what: &'static str) -> Result<u64, DecodeError> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => u64::try_from(self.wide(what)?).map_err(|_| self.invalid(what)),
+        }
+    }
+
+    pub(crate) fn wide(&mut self, what: &'static str) -> Result<u128, DecodeError> {
         let mut n = 0;
-        for shift in (0..64).step_by(7) {
+        for shift in (0..128).step_by(7) {
             let byte = self.byte(what)?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
+            let bits = u128::from(byte & 0x7f);
+            if shift == 126 && bits > 3 {
                 break;
             }
             n |= bits << shift;
@@ -105,8 +142,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn signed(&mut self, what: &'static str) -> Result<i64, DecodeError> {
-        let n = self.number(what)?;
-        Ok((n >> 1).cast_signed() ^ -(n & 1).cast_signed())
+        self.number(what).map(unzigzag)
     }
 
     /// How many items follow, of which each takes at least one byte.
@@ -132,9 +168,14 @@ impl<'a> Reader<'a> {
         self.take(n, what)
     }
 
-    pub(crate) fn text(&mut self, what: &'static str, max: usize) -> Result<String, DecodeError> {
+    pub(crate) fn text(&mut self, what: &'static str, max: usize) -> Result<&'a str, DecodeError> {
         let bytes = self.bytes(what, max)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| self.invalid(what))
+        std::str::from_utf8(bytes).map_err(|_| self.invalid(what))
+    }
+
+    /// How many bytes have been read.
+    pub(crate) fn at(&self) -> usize {
+        self.at
     }
 
     pub(crate) fn end(&self) -> Result<(), DecodeError> {
@@ -163,14 +204,14 @@ mod tests {
             let mut reader = Reader::new(&out);
             reader.number("n") == Ok(n)
                 && reader.signed("m") == Ok(m)
-                && reader.text("text", usize::MAX) == Ok(text)
+                && reader.text("text", usize::MAX) == Ok(text.as_str())
                 && reader.end() == Ok(())
         }
     }
 
     #[test]
     fn a_number_beyond_64_bits_is_refused() {
-        assert!(Reader::new(&[0xff; 10]).number("n").is_err());
+        assert!(Reader::new(&[0xff; 20]).number("n").is_err());
         assert_eq!(
             Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).number("n"),
             Ok(u64::MAX)

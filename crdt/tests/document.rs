@@ -4,10 +4,10 @@
 
 mod common;
 
+use common::spec::leaves;
 use common::{Rng, pull, random_ops};
 use quickcheck::quickcheck;
-use std::collections::BTreeMap;
-use watersmeet_crdt::document::{Change, DecodeError, EditError, Kind, Map, Slot, limits};
+use watersmeet_crdt::document::{DecodeError, EditError, limits};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, Value, VersionVector};
 
 fn now() -> Time {
@@ -18,110 +18,7 @@ fn replicas(n: u64) -> Vec<Document> {
     (1..=n).map(|id| Document::new(ReplicaId::new(id))).collect()
 }
 
-/// Every leaf that can be read, as text.
-fn leaves(document: &Document) -> BTreeMap<(Vec<String>, Kind), String> {
-    fn walk(map: &Map, above: &[String], into: &mut BTreeMap<(Vec<String>, Kind), String>) {
-        for (key, slot) in map.iter() {
-            let path = [above, std::slice::from_ref(&key.name)].concat();
-            let shown = match slot {
-                Slot::Map(map) => {
-                    assert!(map.iter().len() > 0, "a state holds an empty map at {path:?}");
-                    walk(map, &path, into);
-                    continue;
-                }
-                Slot::Register(register) => {
-                    format!("{:?} {:?}", register.get(), register.conflicts().collect::<Vec<_>>())
-                }
-                Slot::Counter(counter) => counter.value().to_string(),
-                Slot::Set(set) => format!("{:?}", set.iter().collect::<Vec<_>>()),
-                Slot::Empty => panic!("a state holds an empty slot at {path:?}"),
-            };
-            into.insert((path, key.kind), shown);
-        }
-    }
-    let mut into = BTreeMap::new();
-    walk(document.root(), &[], &mut into);
-    into
-}
-
-/// Edits and pulls at random among three replicas; checks each pull against the specification, a join of states.
-fn check_history(seed: u64, cut: bool) -> bool {
-    let mut rng = Rng(seed);
-    let mut all = replicas(3);
-    for _ in 0..40 {
-        let who = rng.below(3);
-        if rng.chance(60) {
-            check_edit(&mut all[who], &mut rng);
-        } else {
-            let from = all[rng.below(3)].clone();
-            check_pull(&mut all[who], &from);
-        }
-        if cut && rng.chance(20) {
-            let stable = all[rng.below(3)].version().clone();
-            all[who].cut_log(&stable);
-        }
-    }
-    for _ in 0..2 {
-        for (to, from) in [(0, 1), (0, 2), (1, 0), (2, 0)] {
-            let from = all[from].clone();
-            check_pull(&mut all[to], &from);
-        }
-    }
-    let states: Vec<Vec<u8>> = all.iter().map(Document::encode_state).collect();
-    states[0] == states[1] && states[1] == states[2] && all[0].hash() == all[2].hash()
-}
-
-fn check_edit(document: &mut Document, rng: &mut Rng) {
-    let before = document.clone();
-    let changes = document.commit(now(), random_ops(rng)).unwrap();
-    check_changes(&before, document, &changes);
-    // Delta = mutation: what was replaced by the edit is what the delta does to the replica before it.
-    let mut twin = before.clone();
-    twin.apply(document.since(before.version())).unwrap();
-    assert_eq!(twin.root(), document.root(), "the delta does not do what the edit did");
-}
-
-fn check_pull(to: &mut Document, from: &Document) {
-    let delta = from.since(to.version());
-    assert_eq!(
-        Delta::decode(&delta.encode()).as_ref(),
-        Ok(&delta),
-        "a delta does not come back from its bytes"
-    );
-    let mut by_state = to.clone();
-    by_state.apply(from.state()).expect("a state always merges");
-    let before = to.clone();
-    let changes = to.apply(delta.clone()).unwrap();
-    assert_eq!(to.root(), by_state.root(), "applying a delta is not joining the state");
-    assert_eq!(to.version(), by_state.version());
-    check_changes(&before, to, &changes);
-    let once = to.state();
-    assert_eq!(to.apply(delta), Ok(Vec::new()), "a delta that comes twice changes something");
-    assert_eq!(to.state(), once);
-}
-
-/// Events name every leaf that reads differently, and nothing that is untouched.
-fn check_changes(before: &Document, after: &Document, changes: &[Change]) {
-    let (before, after) = (leaves(before), leaves(after));
-    for leaf in before.keys().chain(after.keys()) {
-        if before.get(leaf) != after.get(leaf) {
-            assert!(
-                changes.iter().any(|change| (&change.path, change.kind) == (&leaf.0, leaf.1)),
-                "no event for {leaf:?}"
-            );
-        }
-    }
-}
-
 quickcheck! {
-    fn a_pull_is_a_join_of_states(seed: u64) -> bool {
-        check_history(seed, false)
-    }
-
-    fn a_log_that_is_cut_anywhere_changes_nothing(seed: u64) -> bool {
-        check_history(seed, true)
-    }
-
     fn a_restored_document_goes_on_where_it_stopped(seed: u64) -> bool {
         let mut rng = Rng(seed);
         let mut document = Document::new(ReplicaId::new(1));
@@ -144,7 +41,7 @@ quickcheck! {
                 document.commit(now(), random_ops(&mut rng)).unwrap();
             }
         }
-        let mut bytes = all[0].state().encode();
+        let mut bytes = all[0].state().encode().to_vec();
         for (at, byte) in noise {
             let at = usize::from(at) % bytes.len();
             bytes[at] = byte;
@@ -195,28 +92,27 @@ fn who_is_sent_a_state_still_tells_its_own_edits_apart() {
     assert!(answer.encode().len() < 40, "{} bytes", answer.encode().len());
     ben.apply(answer).unwrap();
     assert_eq!(anna.hash(), ben.hash());
-    assert!(
-        anna.since(&VersionVector::from_iter([(ReplicaId::new(1), 1)])).from().is_empty(),
-        "who lacks the state gets it"
-    );
+    let mut carl = Document::new(ReplicaId::new(3));
+    carl.apply(anna.since(&VersionVector::from_iter([(ReplicaId::new(1), 0)]))).unwrap();
+    assert_eq!(carl.hash(), anna.hash(), "who lacks the state gets it");
 }
 
-/// Items that were removed are remembered by the log alone, which forgets the oldest beyond its limit.
+/// Removals are remembered by the log alone, which forgets the oldest beyond its limit. Who lacks those is told more.
 #[test]
 fn the_log_is_bounded_in_bytes() {
     let mut document = Document::new(ReplicaId::new(1));
-    let mut at_first = None;
-    for n in 0..2 * limits::LOG_BYTES_MAX / (1 << 20) {
-        let item = vec![u8::try_from(n).unwrap(); 1 << 20];
-        document.edit(now(), |tx| tx.insert(&["set"], item.clone())).unwrap();
-        at_first.get_or_insert(document.version().clone());
-        document.edit(now(), |tx| tx.remove(&["set"], item)).unwrap();
+    document.edit(now(), |tx| tx.insert(&["kept"], 1)).unwrap();
+    let mut ben = document.clone();
+    let at_first = document.version().clone();
+    for _ in 0..limits::LOG_BYTES_MAX / 64 {
+        document.edit(now(), |tx| tx.insert(&["set"], 7)).unwrap();
+        document.edit(now(), |tx| tx.remove(&["set"], 7)).unwrap();
     }
-    assert!(
-        document.since(&at_first.unwrap()).from().is_empty(),
-        "the oldest is forgotten: the state is sent"
-    );
-    assert!(document.encode_state().len() < 20, "and the state has nothing of it");
+    let told = document.since(&at_first);
+    assert!(told.from().is_empty(), "the oldest is forgotten: what is kept is told again");
+    ben.apply(told).unwrap();
+    assert_eq!(ben.hash(), document.hash());
+    assert!(document.encode_state().len() < 30, "and the state has nothing of what was removed");
 }
 
 #[test]
@@ -304,38 +200,48 @@ fn the_decoder_names_what_is_wrong() {
     assert_eq!(Delta::decode(&[&bytes[..], &[0]].concat()), Err(DecodeError::Trailing { left: 1 }));
     assert!(matches!(Delta::decode(&[]), Err(DecodeError::Truncated { .. })));
     // A map within a map within a map: recursion ends at the limit, not at the end of the stack.
-    let mut deep = vec![1, 0, 0];
-    (0..10_000).for_each(|_| deep.extend([2, 1, b'k', 3]));
+    let mut deep = vec![2, 0, 0];
+    (0..10_000).for_each(|_| deep.extend([1, 3, 1, b'k']));
     assert!(matches!(Delta::decode(&deep), Err(DecodeError::Limit { what: "keys in a path", .. })));
 }
 
-/// One meaning has one form: what could be said otherwise is refused, so that a hash names a state.
+/// Replica 5 with its events up to 4, nothing removed; then what is given.
+fn with_header(rest: &[u8]) -> Vec<u8> {
+    [&[2, 1, 5, 0, 4, 0], rest].concat()
+}
+
+/// What is out of order, empty, or not covered by the version it comes with is refused.
 #[test]
-fn the_decoder_refuses_what_has_another_form() {
-    let refused =
-        |bytes: &[u8]| assert!(matches!(Delta::decode(bytes), Err(DecodeError::Invalid { .. })), "{bytes:?}");
-    let header = [1, 1, 5, 4, 0, 0];
-    let whole = |rest: &[u8]| [&header[..], rest].concat();
-    assert!(Delta::decode(&whole(&[3, 1, b'n', 1, 1, 0, 2, 4])).is_ok());
-    refused(&whole(&[3, 1, b'n', 1, 0])); // a counter without a dot
-    refused(&whole(&[3, 1, b'n', 0, 0])); // a register without a dot
-    refused(&whole(&[3, 1, b'n', 2, 0])); // a set without an item
-    refused(&whole(&[3, 1, b'n', 3, 0])); // a map without a key
-    refused(&whole(&[3, 1, b'n', 0x81])); // emptied, in what is whole
-    refused(&whole(&[3, 1, b'n', 2, 2, 0, 0])); // an item without a dot, in what is whole
-    refused(&whole(&[3, 1, b'n', 2, 3, 0, 1, 0, 1])); // whole, in what is whole
-    refused(&whole(&[0])); // events that touched nothing
-    refused(&whole(&[5, 1, b'n', 1, 1, 0, 2, 4, 1, b'm', 1, 1, 0, 2, 4])); // keys out of order
-    refused(&[1, 1, 5, 4, 0, 9, 3, 1, b'n', 1, 1, 0, 2, 4]); // a latest stamp that no write has
-    refused(&whole(&[3, 1, b'n', 1, 1, 0, 5, 4])); // a dot that the version does not have
-    refused(&whole(&[3, 1, b'n', 1, 1, 0, 0, 4])); // an event number 0
+fn the_decoder_refuses_what_no_replica_tells() {
+    let refused = |rest: &[u8]| {
+        let decoded = Delta::decode(&with_header(rest));
+        assert!(matches!(decoded, Err(DecodeError::Invalid { .. })), "{rest:?}: {decoded:?}");
+    };
+    let counter = |name: u8| [1, name];
+    let counters =
+        |names: [u8; 2]| [&[2, 0x11][..], &[1, names[0]], &[0, 1, names[1]], &[0, 0, 0, 4, 4]].concat();
+    assert!(Delta::decode(&with_header(&[1, 1, 1, b'n', 0, 4])).is_ok());
+    assert!(Delta::decode(&with_header(&counters(*b"mn"))).is_ok());
+    refused(&counters(*b"nm")); // keys out of order
+    refused(&counters(*b"nn")); // one key twice
+    refused(&[1, 3, 1, b'n', 0]); // a map without a key
+    refused(&[1, 2, 1, b'n', 0]); // a set without an item
+    refused(&[1, 0x11, 1, b'n', 0, 4]); // more of a kind than there are
+    refused(&[1, 1, 1, b'n', 1, 4]); // an event number 0
+    refused(&[1, 1, 1, b'n', 8, 4]); // an event that the version does not have
+    refused(&[1, 9, 1, b'n', 0, 1, 0, 4, 4]); // two events of one replica in one cell
+    refused(&[[1, 6].as_slice(), &counter(0xff), &[0]].concat()); // a key that is not text
+    let removed = |rest: &[u8]| Delta::decode(&[&[2, 1, 5, 3, 1][..], rest].concat());
+    assert!(removed(&[1, 0, 2, 0]).is_ok());
+    assert!(removed(&[1, 0, 3, 0]).is_err(), "a removed event beyond what the receiver has");
+    assert!(removed(&[1, 2, 0, 0]).is_err(), "a removed event of no replica that is named");
 }
 
 #[test]
 fn a_version_of_too_many_replicas_is_refused() {
-    let mut bytes = vec![1, 0x91, 0x4e]; // 10,001 replicas
-    (0..10_001).for_each(|_| bytes.extend([1, 1, 0]));
-    bytes.extend([0, 1]);
+    let mut bytes = vec![2, 0x91, 0x4e]; // 10,001 replicas
+    (0..10_001).for_each(|_| bytes.extend([1, 0, 1]));
+    bytes.extend([0, 0]);
     assert!(matches!(Delta::decode(&bytes), Err(DecodeError::Limit { what: "replicas", .. })));
 }
 
@@ -343,13 +249,107 @@ fn a_version_of_too_many_replicas_is_refused() {
 fn an_id_whose_events_are_spent_makes_no_more() {
     let mut victim = Document::new(ReplicaId::new(5));
     let spent = limits::EVENTS_MAX;
-    let mut forged = vec![1, 1, 5];
-    forged.extend([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 8, 0, 0, 3, 1, b'n', 1, 1, 0, 1, 4]);
+    let forged = [2, 1, 5, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 8, 0, 1, 1, 1, b'n', 0, 4];
     let forged = Delta::decode(&forged).expect("within the limits");
     assert_eq!(forged.to().seq(ReplicaId::new(5)), spent);
     victim.apply(forged).unwrap();
     assert_eq!(victim.edit(now(), |tx| tx.set(&["x"], 1)), Err(EditError::ReplicaSpent));
     assert!(Delta::decode(&victim.encode_state()).is_ok(), "and what there is can still be told");
+}
+
+/// A short name may stand for a long one only so far: few bytes cannot unfold into many.
+#[test]
+fn names_share_no_more_than_a_little() {
+    let mut document = Document::new(ReplicaId::new(1));
+    let long = "x".repeat(10_000);
+    document.edit(now(), |tx| (0..100).for_each(|n| tx.insert(&["set"], format!("{long}{n:02}")))).unwrap();
+    assert!(document.encode_state().len() > 100 * 9_900);
+    assert_eq!(Delta::decode(&document.encode_state()), Ok(document.state()));
+}
+
+#[test]
+fn an_index_beyond_the_end_of_a_list_is_refused() {
+    let mut document = Document::new(ReplicaId::new(1));
+    document.edit(now(), |tx| tx.splice(&["ring"], 0, 0, [1, 2, 3])).unwrap();
+    let version = document.version().clone();
+    let mut refused = |edit: &dyn Fn(&mut watersmeet_crdt::document::Transaction)| {
+        let error = document.edit(now(), |tx| edit(tx)).expect_err("beyond the end");
+        assert_eq!(*document.version(), version);
+        error
+    };
+    let beyond = |index, len| EditError::BeyondTheEnd { path: "ring".to_owned(), index, len };
+    assert_eq!(refused(&|tx| tx.replace(&["ring"], 3, 0)), beyond(4, 3));
+    assert_eq!(refused(&|tx| tx.splice(&["ring"], 2, 2, [0])), beyond(4, 3));
+    // Indexes count on what the transaction has done before.
+    assert_eq!(
+        refused(&|tx| {
+            tx.splice(&["ring"], 0, 2, [0; 0]);
+            tx.replace(&["ring"], 1, 0);
+        }),
+        beyond(2, 1)
+    );
+    assert_eq!(
+        refused(&|tx| {
+            tx.delete(&["ring"]);
+            tx.replace(&["ring"], 0, 0);
+        }),
+        beyond(1, 0)
+    );
+    document
+        .edit(now(), |tx| {
+            tx.delete(&["ring"]);
+            tx.splice(&["ring"], 0, 0, [7, 8]);
+            tx.replace(&["ring"], 1, 9);
+        })
+        .unwrap();
+    assert_eq!(document.list(&["ring"]), [&Value::from(7), &Value::from(9)]);
+}
+
+/// Two people move different vertices of one ring, a third inserts one and a fourth removes one: all of it stands.
+#[test]
+fn vertices_of_one_ring_merge_one_by_one() {
+    let mut all = replicas(4);
+    all[0].edit(now(), |tx| tx.splice(&["ring"], 0, 0, [10, 20, 30, 40])).unwrap();
+    let first = all[0].clone();
+    all[1..].iter_mut().for_each(|other| pull(other, &first));
+    all[0].edit(now(), |tx| tx.replace(&["ring"], 0, 11)).unwrap();
+    all[1].edit(now(), |tx| tx.replace(&["ring"], 1, 21)).unwrap();
+    all[2].edit(now(), |tx| tx.splice(&["ring"], 2, 0, [25])).unwrap();
+    all[3].edit(now(), |tx| tx.splice(&["ring"], 3, 1, [0; 0])).unwrap();
+    let (first, others) = all.split_at_mut(1);
+    others.iter().for_each(|other| pull(&mut first[0], other));
+    assert_eq!(first[0].list(&["ring"]), [11, 21, 25, 30].map(Value::from).iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn flags_and_remove_wins_sets_keep_their_word() {
+    let mut all = replicas(2);
+    let (anna, ben) = all.split_at_mut(1);
+    let (anna, ben) = (&mut anna[0], &mut ben[0]);
+    assert!(!anna.is_raised(&["flag"]) && anna.is_guarded(&["guard"]));
+    anna.edit(now(), |tx| {
+        tx.flag(&["flag"], true);
+        tx.guard(&["guard"], false);
+        tx.include(&["banned"], "anna");
+    })
+    .unwrap();
+    pull(ben, anna);
+    anna.edit(now(), |tx| {
+        tx.flag(&["flag"], false);
+        tx.guard(&["guard"], true);
+        tx.include(&["banned"], "anna");
+    })
+    .unwrap();
+    ben.edit(now(), |tx| {
+        tx.flag(&["flag"], true);
+        tx.guard(&["guard"], false);
+        tx.exclude(&["banned"], "anna");
+    })
+    .unwrap();
+    pull(anna, ben);
+    assert!(anna.is_raised(&["flag"]), "raising wins");
+    assert!(!anna.is_guarded(&["guard"]), "lowering wins");
+    assert!(anna.rw_items(&["banned"]).is_empty(), "removal wins");
 }
 
 #[test]
@@ -368,8 +368,9 @@ fn what_a_fast_clock_wrote_can_be_written_again() {
     })
     .unwrap();
     assert!(anna.since(&known).latest().time() >= year);
-    let changes = anna.restamp(now().plus(5), &known);
-    assert_eq!(changes.len(), 2);
+    let before = anna.version().clone();
+    anna.restamp(now().plus(5), &known);
+    assert_eq!(anna.version().events_beyond(&before), 2, "the two registers are written again");
     let delta = anna.since(&known);
     assert!(delta.latest().time() <= now().plus(5), "nothing of the wrong clock is told");
     ben.apply(delta).unwrap();
@@ -379,46 +380,65 @@ fn what_a_fast_clock_wrote_can_be_written_again() {
     ben.edit(now().plus(6), |tx| tx.set(&["kept"], 4)).unwrap();
     pull(anna, ben);
     assert_eq!(anna.register(&["kept"]), Some(&Value::from(4)));
-    assert!(anna.restamp(now().plus(7), &known).is_empty());
+    let before = anna.version().clone();
+    anna.restamp(now().plus(7), &known);
+    assert_eq!(*anna.version(), before, "nothing is wrong any more");
 }
 
 /// Golden bytes: the format does not change unnoticed. They are explained in `docs/wire.md`.
 #[test]
 fn the_format_holds_still() {
     let mut document = Document::new(ReplicaId::new(5));
+    let then = Time::from_millis(1_577_836_800_007);
     document
-        .edit(Time::from_millis(1), |tx| {
+        .edit(then, |tx| {
             tx.set(&["mill", "name"], "Old");
             tx.increment(&["mill", "votes"], 2);
             tx.insert(&["mill", "tags"], "water");
+            tx.insert(&["mill", "tags"], "wheel");
+            tx.splice(&["mill", "ring"], 0, 0, [10, 20]);
         })
         .unwrap();
-    let at_first = document.version().clone();
-    document.edit(Time::from_millis(1), |tx| tx.remove(&["mill", "tags"], "water")).unwrap();
     #[rustfmt::skip]
     let state = [
-        1,                                  // format
-        1, 5, 4, 0,                         // one replica: id 5, has 4 events, of which 0 are presupposed
-        0x80, 0x80, 4,                      // latest stamp of a write: 1 ms, count 0
-        3,                                  // root: 1 name, whole
-        4, b'm', b'i', b'l', b'l', 3, 4,    // "mill", a map of 2 names
-        4, b'n', b'a', b'm', b'e', 0,       // "name", a register
-        1, 0, 1, 0, 4, 3, b'O', b'l', b'd', // 1 dot: replica 0, event 1, written 0 before the latest: text "Old"
-        5, b'v', b'o', b't', b'e', b's', 1, // "votes", a counter
-        1, 0, 2, 4,                         // 1 dot: replica 0, event 2: 2
+        2,                                          // format
+        1, 5, 0, 6,                                 // one replica: id 5, after event 0, 6 events
+        0,                                          // nothing removed
+        1, 3, 4, b'm', b'i', b'l', b'l',            // root: 1 child, of a run of 1 map: "mill"
+        4, 0, 4, b'n', b'a', b'm', b'e',            //   4 children: a run of 1 register: "name"
+        7, 0, 4, b'r', b'i', b'n', b'g',            //   a run of 1 list, which shares 0 bytes with "name": "ring"
+        2, 0x10, 9, 224, 0, 0, 0, 0, 0, 5, 5, 129,  //     2 elements, a run of 2: a position of 9 bytes,
+        8, 1, 131,                                  //     and one that shares 8 of them
+        2, 0, 4, b't', b'a', b'g', b's',            //   a run of 1 set: "tags"
+        2, 0x14, 5, b'w', b'a', b't', b'e', b'r',   //     2 items, a run of 2 texts: "water",
+        1, 4, b'h', b'e', b'e', b'l',               //     and what shares 1 byte: "wheel"
+        1, 0, 5, b'v', b'o', b't', b'e', b's',      //   a run of 1 counter: "votes"
+        10, 0, 6, 0, 7, 0, 5,                       // dots: a block of 6, each by how far it is from the one after
+                                                    // the last: events 1, 5, 6, 3, 4, 2
+        2, 14, 0,                                   // stamps: a run of 3, 7 ms after the epoch, count 0
+        131, b'O', b'l', b'd', 74, 84, 4,           // values: text of 3 bytes; 10; 20; the counter's 2
     ];
-    assert_eq!(document.state().encode(), state);
+    assert_eq!(document.state().encode(), state[..]);
+    let at_first = document.version().clone();
+    document
+        .edit(then, |tx| {
+            tx.remove(&["mill", "tags"], "water");
+            tx.set(&["mill", "name"], "New");
+        })
+        .unwrap();
     #[rustfmt::skip]
-    let removal = [
-        1, 1, 5, 4, 3,                      // replica 5 has 4 events, of which 3 are presupposed
-        0,                                  // no write, no stamp
-        2,                                  // root: 1 name, not whole
-        4, b'm', b'i', b'l', b'l', 3, 2,    // "mill", a map of which 1 name is told
-        4, b't', b'a', b'g', b's', 0x82,    // "tags", a set that was emptied
+    let told = [
+        2,                                          // format
+        1, 5, 6, 2,                                 // one replica: id 5, after event 6, 2 events
+        1, 0, 2,                                    // removed: 1 run, of the first replica, of 1 event: 3
+        1, 3, 4, b'm', b'i', b'l', b'l',            // root: 1 map: "mill"
+        1, 0, 4, b'n', b'a', b'm', b'e',            //   1 register: "name", whose old value is thereby gone
+        2,                                          // dots: one after the next event: 8
+        14, 1,                                      // stamps: 7 ms after the epoch, count 1
+        131, b'N', b'e', b'w',                      // values: text of 3 bytes
     ];
-    let delta = document.since(&at_first).encode();
-    assert_eq!(delta, removal);
-    assert_eq!(document.hash(), 0x9b0b_bb39_b618_6b44_6400_c399_5118_d36e);
+    assert_eq!(document.since(&at_first).encode(), told[..]);
+    assert_eq!(document.hash(), 0x9a97_b07e_abbe_8dbe_215b_b44d_a169_bc1f);
 }
 
 #[test]
@@ -430,6 +450,6 @@ fn a_delta_with_a_gap_before_it_is_refused() {
     anna[0].edit(now(), |tx| tx.set(&["b"], 1)).unwrap();
     let gap = ben[0].apply(anna[0].since(&first)).expect_err("the first edit is missing");
     assert_eq!(gap.missing, 1);
-    assert!(ben[0].version().is_empty() && ben[0].root().iter().len() == 0);
+    assert!(ben[0].version().is_empty() && ben[0].is_empty());
     assert!(anna[0].since(anna[0].version()).is_empty());
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Rng, pull, random_op};
+use common::{Rng, pull, random_op_on};
 use quickcheck::quickcheck;
 use std::collections::{BTreeMap, BTreeSet};
 use watersmeet_crdt::document::Op;
@@ -16,6 +16,10 @@ struct Model {
     registers: BTreeMap<Vec<String>, Value>,
     counters: BTreeMap<Vec<String>, i64>,
     sets: BTreeMap<Vec<String>, BTreeSet<Value>>,
+    rw_sets: BTreeMap<Vec<String>, BTreeSet<Value>>,
+    flags: BTreeSet<Vec<String>>,
+    lowered_guards: BTreeSet<Vec<String>>,
+    lists: BTreeMap<Vec<String>, Vec<Value>>,
 }
 
 impl Model {
@@ -25,7 +29,21 @@ impl Model {
             Op::Increment(path, by) => *self.counters.entry(path).or_default() += by,
             Op::Insert(path, item) => drop(self.sets.entry(path).or_default().insert(item)),
             Op::Remove(path, item) => drop(self.sets.entry(path).or_default().remove(&item)),
+            Op::Include(path, item) => drop(self.rw_sets.entry(path).or_default().insert(item)),
+            Op::Exclude(path, item) => drop(self.rw_sets.entry(path).or_default().remove(&item)),
+            Op::Flag(path, true) => drop(self.flags.insert(path)),
+            Op::Flag(path, false) => drop(self.flags.remove(&path)),
+            Op::Guard(path, false) => drop(self.lowered_guards.insert(path)),
+            Op::Guard(path, true) => drop(self.lowered_guards.remove(&path)),
+            Op::Splice(path, index, remove, insert) => {
+                self.lists.entry(path).or_default().splice(index..index + remove, insert);
+            }
+            Op::Replace(path, index, value) => self.lists.entry(path).or_default()[index] = value,
             Op::Delete(path) => {
+                self.rw_sets.retain(|at, _| !at.starts_with(&path));
+                self.flags.retain(|at| !at.starts_with(&path));
+                self.lowered_guards.retain(|at| !at.starts_with(&path));
+                self.lists.retain(|at, _| !at.starts_with(&path));
                 self.registers.retain(|at, _| !at.starts_with(&path));
                 self.counters.retain(|at, _| !at.starts_with(&path));
                 self.sets.retain(|at, _| !at.starts_with(&path));
@@ -40,6 +58,10 @@ impl Model {
             && document.conflicts(&keys).is_empty()
             && document.counter(&keys) == self.counters.get(path).copied().unwrap_or(0)
             && document.items(&keys) == items
+            && document.rw_items(&keys) == self.rw_sets.get(path).into_iter().flatten().collect::<Vec<_>>()
+            && document.is_raised(&keys) == self.flags.contains(path)
+            && document.is_guarded(&keys) != self.lowered_guards.contains(path)
+            && document.list(&keys) == self.lists.get(path).into_iter().flatten().collect::<Vec<_>>()
     }
 }
 
@@ -61,7 +83,7 @@ quickcheck! {
         let mut document = Document::new(ReplicaId::new(1));
         let mut model = Model::default();
         (0..60).all(|_| {
-            let op = random_op(&mut rng);
+            let op = random_op_on(&document, &mut rng);
             model.apply(&op);
             document.commit(Time::default(), vec![op]).unwrap();
             paths().iter().all(|path| model.agrees_with(&document, path))

@@ -225,7 +225,7 @@ impl World {
         let before = document.version().clone();
         document.commit(clock.at(self.now), ops).expect("within limits");
         if *document.version() != before {
-            disk.write(document.since(&before).encode(), true);
+            disk.write(document.since(&before).encode().to_vec(), true);
         }
     }
 
@@ -236,7 +236,7 @@ impl World {
         if waiting == 0 {
             // Time to tidy up: one state instead of all the deltas.
             let document = &self.peers[who].document;
-            self.peers[who].disk = Disk { state: Some(document.encode_state()), ..Disk::default() };
+            self.peers[who].disk = Disk { state: Some(document.encode_state().to_vec()), ..Disk::default() };
             return;
         }
         let from = disk.stored;
@@ -258,7 +258,7 @@ impl World {
     fn tell_all(&mut self, who: usize, since: &VersionVector) {
         let delta = self.peers[who].document.since(since).encode();
         for to in 0..self.peers.len() {
-            self.post(who, to, Message::Delta(delta.clone()));
+            self.post(who, to, Message::Delta(delta.to_vec()));
         }
     }
 
@@ -310,7 +310,7 @@ impl World {
         if delta.from().is_empty() && !has.is_empty() {
             self.seen.note("a state was sent to one who has something");
         }
-        self.post(who, from, Message::Delta(delta.encode()));
+        self.post(who, from, Message::Delta(delta.encode().to_vec()));
     }
 
     fn told(&mut self, from: usize, who: usize, bytes: Vec<u8>) {

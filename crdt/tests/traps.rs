@@ -71,7 +71,7 @@ fn trap_2_every_mutation_takes_a_dot_removals_too() {
         pull(&mut ben, &anna);
         assert_eq!(anna.hash(), ben.hash());
     }
-    assert_eq!(ben.root().iter().len(), 0);
+    assert!(ben.is_empty());
 }
 
 /// A delta applied by the fast path changes only what it names. One that leaves out a key it emptied is right by
@@ -118,10 +118,10 @@ fn trap_4_bottom_means_absent_and_is_never_stored() {
         tx.remove(&["never", "there"], 1);
     })
     .unwrap();
-    assert_eq!(anna.root().iter().len(), 0, "maps that were emptied from below are gone");
+    assert!(anna.is_empty(), "maps that were emptied from below are gone");
     pull(&mut ben, &anna);
-    assert_eq!(ben.root(), anna.root());
-    assert_eq!(ben.apply(anna.state()), Ok(Vec::new()), "nothing grew");
+    assert!(ben.is_empty());
+    assert_eq!(ben.apply(anna.state()), Ok(false), "nothing grew");
 }
 
 /// When the log has been cut below what a peer needs, the state is sent. The peer's version must then cover the

@@ -86,7 +86,7 @@ impl DocumentHandle {
         let mut transaction = Transaction::default();
         build(&mut transaction);
         let mut state = self.lock();
-        let edited = state.core.edit(self.name(), now(), transaction.into_ops())?;
+        let edited = state.core.edit(self.name(), now(), transaction)?;
         state.hold(self.name());
         let changes: Arc<[Change]> = edited.map(|edited| edited.changes).unwrap_or_default().into();
         if let Some(watched) = state.watched.get(self.name()).filter(|_| !changes.is_empty()) {

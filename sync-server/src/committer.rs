@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Errors are shared, because one failure fails everybody in the batch.
 enum Job {
     Append { record: Record, done: oneshot::Sender<Result<u64, Arc<StoreError>>> },
-    Compact { document: Arc<str>, upto: u64, state: Vec<u8> },
+    Compact { document: Arc<str>, upto: u64, state: Bytes },
     Check { done: oneshot::Sender<Result<(), Arc<StoreError>>> },
     Close,
 }
@@ -47,7 +47,7 @@ impl Committer {
 
     /// Replaces a document's deltas up to `upto` by `state`, some time after everything that was asked before. If
     /// it fails the deltas are still there, so nobody needs to wait for it.
-    pub(crate) async fn compact(&self, document: Arc<str>, upto: u64, state: Vec<u8>) {
+    pub(crate) async fn compact(&self, document: Arc<str>, upto: u64, state: Bytes) {
         // If the thread has ended, whoever appends next will hear it.
         let _ = self.jobs.send(Job::Compact { document, upto, state }).await;
     }

@@ -154,7 +154,7 @@ impl Room {
             News::Many(before) => {
                 let delta = self.document.since(before);
                 let bytes = delta.encode();
-                Some((bytes.clone().into(), Group::new(self.channel, &delta, &bytes)))
+                Some((bytes.clone(), Group::new(self.channel, &delta, &bytes)))
             }
         }
     }

@@ -246,7 +246,7 @@ async fn a_damaged_document_is_named_and_harms_no_other() {
     good.edit(watersmeet_crdt::Time::from_millis(1), |tx| tx.increment(&["count"], 7)).unwrap();
     let delta = good.state().encode();
     let damaged = Record { document: "damaged".into(), delta: vec![0xff; 9].into() };
-    let records = [Record { document: "damaged".into(), delta: delta.into() }, damaged];
+    let records = [Record { document: "damaged".into(), delta }, damaged];
     store.inner.append(&records).unwrap();
 
     let server = start(Shared(store.clone()), Limits::default()).await;
@@ -287,7 +287,7 @@ async fn compaction_and_idle_rooms_lose_nothing() {
     assert!(saved.snapshot.is_some() && saved.deltas.len() < 50, "{} deltas", saved.deltas.len());
     let mut document = Document::new(ReplicaId::new(2));
     let bytes = saved.snapshot.iter().chain(&saved.deltas).map(|(_, bytes)| bytes);
-    bytes.for_each(|bytes| drop(document.apply(Delta::decode(bytes).unwrap()).unwrap()));
+    bytes.for_each(|bytes| assert!(document.apply(Delta::decode(bytes).unwrap()).is_ok()));
     assert_eq!(count(&document), 140);
 }
 

@@ -46,7 +46,7 @@ fn delta(replica: ReplicaId) -> Vec<u8> {
             tx.increment(&["places", "mill", "votes"], 2);
         })
         .unwrap();
-    document.since(&VersionVector::default()).encode()
+    document.since(&VersionVector::default()).encode().to_vec()
 }
 
 fn binary(bytes: &[u8]) -> Message {

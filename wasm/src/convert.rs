@@ -3,7 +3,7 @@
 use js_sys::{Array, BigInt, Error, Float64Array, Object, Reflect, TypeError, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use watersmeet_crdt::document::limits::VALUE_DEPTH_MAX;
-use watersmeet_crdt::document::{Kind, Map, Op, Slot};
+use watersmeet_crdt::document::{Kind, MapView, Op, View, What};
 use watersmeet_crdt::{Change, ReplicaId, Time, Value, VersionVector};
 
 const WHAT_A_VALUE_IS: &str =
@@ -120,10 +120,10 @@ fn value_from_js(value: &JsValue, path: &[String], depth: usize) -> Result<Value
         return Ok(number_from_js(value));
     }
     if let Some(value) = value.as_string() {
-        return Ok(Value::Text(value));
+        return Ok(Value::from(value));
     }
     if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
-        return Ok(Value::Bytes(bytes.to_vec()));
+        return Ok(Value::from(bytes.to_vec()));
     }
     if let Some(whole) = value.dyn_ref::<BigInt>().and_then(|big| i64::try_from(big.clone()).ok()) {
         return Ok(Value::Int(whole));
@@ -171,56 +171,103 @@ pub(crate) fn value_to_js(value: &Value) -> JsValue {
         Value::Bool(value) => (*value).into(),
         Value::Int(value) => int_to_js(*value),
         Value::Float(value) => (*value).into(),
-        Value::Text(value) => value.into(),
-        Value::Bytes(value) => Uint8Array::from(value.as_slice()).into(),
+        Value::Text(value) => (&**value).into(),
+        Value::Bytes(value) => Uint8Array::from(&**value).into(),
         Value::List(items) => items.iter().map(value_to_js).collect::<Array>().into(),
     }
 }
 
-/// Maps as objects, registers as their winners, counters as numbers, sets as arrays. Under a name of several kinds
-/// the first of map, register, set, counter is shown.
-pub(crate) fn map_to_js(map: &Map) -> JsValue {
-    const PRECEDENCE: [Kind; 4] = [Kind::Map, Kind::Register, Kind::Set, Kind::Counter];
+/// Maps as objects, registers as their winners, counters as numbers, sets and lists as arrays, flags as booleans.
+/// Under a name of several kinds the first of map, list, register, set, counter, flag is shown.
+pub(crate) fn map_to_js(map: MapView<'_>) -> JsValue {
+    const PRECEDENCE: [Kind; 8] = [
+        Kind::Map,
+        Kind::List,
+        Kind::Register,
+        Kind::Set,
+        Kind::RwSet,
+        Kind::Counter,
+        Kind::Flag,
+        Kind::Guard,
+    ];
     let rank = |kind| PRECEDENCE.iter().position(|other| *other == kind);
-    let mut slots: Vec<_> = map.iter().collect();
-    slots.sort_unstable_by_key(|(key, _)| (&key.name, rank(key.kind)));
-    slots.dedup_by_key(|(key, _)| &key.name);
+    let mut keys: Vec<_> = map.iter().collect();
+    keys.sort_unstable_by_key(|(name, kind, _)| (*name, rank(*kind)));
+    keys.dedup_by_key(|(name, ..)| *name);
     let entries: Array =
-        slots.iter().map(|(key, slot)| Array::of2(&(&key.name).into(), &slot_to_js(slot))).collect();
+        keys.iter().map(|(name, _, view)| Array::of2(&(*name).into(), &view_to_js(*view))).collect();
     // Unlike setting them one by one, this makes a key named __proto__ a key like any other.
     Object::from_entries(&entries).map_or(JsValue::UNDEFINED, Into::into)
 }
 
-fn slot_to_js(slot: &Slot) -> JsValue {
-    match slot {
-        Slot::Empty => JsValue::UNDEFINED,
-        Slot::Register(register) => register.get().map_or(JsValue::UNDEFINED, value_to_js),
-        Slot::Counter(counter) => int_to_js(counter.value()),
-        Slot::Set(set) => set.iter().map(value_to_js).collect::<Array>().into(),
-        Slot::Map(map) => map_to_js(map),
+fn view_to_js(view: View<'_>) -> JsValue {
+    match view {
+        View::Register(register) => register.get().map_or(JsValue::UNDEFINED, value_to_js),
+        View::Counter(value) => int_to_js(value),
+        View::Set(set) => set.iter().map(value_to_js).collect::<Array>().into(),
+        View::List(list) => list.iter().map(value_to_js).collect::<Array>().into(),
+        View::Map(map) => map_to_js(map),
+        View::Flag(up) => up.into(),
+    }
+}
+
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Register => "register",
+        Kind::Counter => "counter",
+        Kind::Set => "set",
+        Kind::Map => "map",
+        Kind::RwSet => "rwset",
+        Kind::Flag => "flag",
+        Kind::Guard => "guard",
+        Kind::List => "list",
     }
 }
 
 pub(crate) fn changes_to_js(changes: &[Change]) -> JsValue {
-    let change = |change: &Change| {
-        let path: Array = change.path.iter().map(JsValue::from).collect();
-        let kind = match change.kind {
-            Kind::Register => "register",
-            Kind::Counter => "counter",
-            Kind::Set => "set",
-            Kind::Map => "map",
-        };
-        object([("path", path.into()), ("kind", kind.into())])
+    changes.iter().map(change_to_js).collect::<Array>().into()
+}
+
+fn change_to_js(change: &Change) -> JsValue {
+    let path: Array = change.path.iter().map(JsValue::from).collect();
+    let what = |what: &str| {
+        [("path", path.clone().into()), ("kind", kind_name(change.kind).into()), ("what", what.into())]
     };
-    changes.iter().map(change).collect::<Array>().into()
+    let with = |name: &str, fields: &[(&str, JsValue)]| fields_to_js(what(name).iter().chain(fields));
+    match &change.what {
+        What::Written { value, conflicts } => with(
+            "written",
+            &[
+                ("value", value.as_ref().map_or(JsValue::UNDEFINED, value_to_js)),
+                ("conflicts", number(*conflicts as u64).into()),
+            ],
+        ),
+        What::Counted { value, by } => {
+            with("counted", &[("value", int_to_js(*value)), ("by", int_to_js(*by))])
+        }
+        What::Added(item) => with("added", &[("item", value_to_js(item))]),
+        What::Removed(item) => with("removed", &[("item", value_to_js(item))]),
+        What::Raised(up) => with("raised", &[("up", (*up).into())]),
+        What::Inserted { index, value } => {
+            with("inserted", &[("index", number(*index as u64).into()), ("value", value_to_js(value))])
+        }
+        What::Replaced { index, value } => {
+            with("replaced", &[("index", number(*index as u64).into()), ("value", value_to_js(value))])
+        }
+        What::Taken { index } => with("taken", &[("index", number(*index as u64).into())]),
+    }
+}
+
+fn fields_to_js<'a>(fields: impl Iterator<Item = &'a (&'a str, JsValue)>) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // It fails on frozen objects only.
+        let _ = Reflect::set(&object, &(*name).into(), value);
+    }
+    object.into()
 }
 
 /// An object of these fields.
 pub(crate) fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
-    let object = Object::new();
-    for (name, value) in fields {
-        // It fails on frozen objects only.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    object.into()
+    fields_to_js(fields.iter())
 }

@@ -265,7 +265,7 @@ impl RawClient {
 
     /// The whole state, as a delta that can always be taken in.
     pub fn state(&self, name: &str) -> Result<Uint8Array, JsValue> {
-        Ok(Uint8Array::from(self.document(name)?.encode_state().as_slice()))
+        Ok(Uint8Array::from(&self.document(name)?.encode_state()[..]))
     }
 
     /// The value of a register; undefined if there is none.

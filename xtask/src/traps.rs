@@ -13,38 +13,48 @@ struct Trap {
     wrong: &'static str,
 }
 
-const TRAPS: [Trap; 10] = [
+const TRAPS: [Trap; 14] = [
     Trap {
         name: "1: a delta is applied although events before it are missing",
         file: "document/mod.rs",
-        right: "if !self.version().covers(&delta.from) {",
+        right: "if !self.version.covers(delta.from()) {",
         wrong: "if false {",
     },
     Trap {
         name: "2: a removal takes no dot",
         file: "document/edit.rs",
-        right: "let mut dots = vec![dot];",
-        wrong: "let _ = dot; let mut dots: Vec<Dot> = Vec::new();",
+        right: "self.dot();\n        for id in found {",
+        wrong: "for id in found {",
     },
     Trap {
-        name: "3: a delta does not name the slots it emptied",
-        file: "document/tree.rs",
-        right: "(Touched::Slots(ours), Touched::Slots(theirs)) => {",
-        wrong: "(Touched::Slots(ours), Touched::Slots(theirs)) => { let mut theirs = theirs.clone(); \
-                theirs.retain(|_, touched| !matches!(touched, Touched::Whole)); let theirs = &theirs;",
+        name: "3: a delta does not name what it removed",
+        file: "document/log.rs",
+        right: "removed.extend(self.removed.range(removed_from..removed_at));",
+        wrong: "removed.extend(self.removed.range(removed_from..removed_from));",
     },
     Trap {
-        name: "4: bottom is stored",
+        name: "3: a delta relies on an event that is gone to say what that one replaced",
+        file: "document/log.rs",
+        right: "by > 0 && alive(Dot { replica: dot.replica, seq: by });",
+        wrong: "by > 0 && (alive(Dot { replica: dot.replica, seq: by }) || true);",
+    },
+    Trap {
+        name: "4: bottom is stored in a store of dots",
         file: "store.rs",
         right: "if !ours.is_bottom() {",
         wrong: "if true {",
     },
     Trap {
+        name: "4: bottom is stored in a document",
+        file: "document/table.rs",
+        right: "let gone = id != ROOT && self.is_bottom(id);",
+        wrong: "let gone = id != ROOT && self.is_bottom(id) && !self.is_container(id);",
+    },
+    Trap {
         name: "5: a state does not bring its version",
         file: "document/mod.rs",
-        right: "seen: delta.to.into() }, &mut changes);",
-        wrong: "seen: if matches!(touched, Touched::Whole) { VersionVector::default() } else { delta.to }.into() }, \
-                &mut changes);",
+        right: "self.version.merge(gained);",
+        wrong: "if !delta.from().is_empty() { self.version.merge(gained); }",
     },
     Trap {
         name: "5: the log answers for what it has forgotten",
@@ -53,10 +63,22 @@ const TRAPS: [Trap; 10] = [
         wrong: "if false {",
     },
     Trap {
-        name: "6: a group does not mark what was cleared as a whole",
-        file: "document/tree.rs",
-        right: "OrMap(map.0.clone().mark_whole())",
-        wrong: "OrMap(map.0.clone())",
+        name: "6: what a group brought and took away again stays with whoever had a part of it",
+        file: "document/merge.rs",
+        right: "if known(replica, to) > from {",
+        wrong: "if false {",
+    },
+    Trap {
+        name: "6: whoever lacks a part of a group is told no more than that part",
+        file: "document/log.rs",
+        right: "spans().for_each(|span| lowered.lower(span));",
+        wrong: "",
+    },
+    Trap {
+        name: "what is told again does not say what it builds on",
+        file: "document/log.rs",
+        right: "let builds_on = match lowered.starts.is_empty() {",
+        wrong: "let builds_on = match lowered.starts.is_empty() || true {",
     },
     Trap {
         name: "an edit is sent before it is stored",
@@ -67,14 +89,14 @@ const TRAPS: [Trap; 10] = [
     Trap {
         name: "a version covers what is one event beyond it",
         file: "dot.rs",
-        right: "other.iter().all(|(replica, seq)| seq <= self.seq(replica))",
-        wrong: "other.iter().all(|(replica, seq)| seq <= self.seq(replica) + 1)",
+        right: "other.beside(self).all(|(_, theirs, ours)| theirs <= ours)",
+        wrong: "other.beside(self).all(|(_, theirs, ours)| theirs <= ours + 1)",
     },
     Trap {
         name: "a change of a register is not told",
-        file: "document/tree.rs",
-        right: "if let (true, Some(path)) = (changed, path) {",
-        wrong: "if let (true, Some(path)) = (changed && path.is_some_and(|p| p.kind() != Kind::Register), path) {",
+        file: "document/change.rs",
+        right: "State::Register(events.dots().collect())",
+        wrong: "State::Register(events.dots().take(0).collect())",
     },
 ];
 

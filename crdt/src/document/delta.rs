@@ -1,43 +1,71 @@
-//! What one replica tells another, and its bytes (drawn in `docs/wire.md`).
+//! What one replica tells another: its bytes, and the walk that reads them.
 //!
-//! A delta and a state are the same type and the same format: a state is the delta from nothing that names
-//! everything. Equal states have equal bytes.
+//! The one idea: a delta *is* its bytes. They are checked once, when they are decoded, in a walk that allocates nothing
+//! to speak of; applying them is a second walk, straight into the table, with no tree in between.
 
-use super::limits::{EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
-use super::tree::{Key, Kind, Map, Slot, latest_in};
-use crate::causal::{Counter, OrMap, OrSet, Register, Stamped};
+use super::format::{
+    FORMAT, HEAD_BITS, SEVERAL, SHARED_MAX, SHORT_BYTES, SHORT_TEXT, SMALL_INT, STAMP_EPOCH,
+};
+use super::kind::{Kind, Payload};
+use super::limits::{
+    EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, POSITION_BYTES_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX,
+};
+use super::table::Name;
 use crate::dot::REPLICAS_MAX;
-use crate::store::{DotFun, DotMap, DotSet, DotStore};
 use crate::value::canonical;
-use crate::wire::{Reader, put, put_bytes, put_signed};
+use crate::wire::{Reader, unzigzag};
 use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
-use std::collections::BTreeMap;
+use bytes::Bytes;
 
 pub use crate::wire::DecodeError;
 
-/// The number of the format that is written.
-pub const FORMAT: u8 = 1;
-/// Set in the byte of a key's kind when a delta names the slot as emptied.
-const EMPTIED: u8 = 0x80;
-
-/// The events between two versions, as one joined group: what the slots they touched hold now.
+/// The events between two versions, as one group: which dots they removed, and what they added that is still alive.
 ///
-/// It may be applied where `from` is covered; a state has an empty `from` and may be applied anywhere.
-#[derive(Clone, Debug, PartialEq)]
+/// A state is the delta from nothing: it may be applied anywhere.
+#[derive(Clone, Debug)]
 pub struct Delta {
-    pub(crate) from: VersionVector,
-    pub(crate) to: VersionVector,
-    pub(crate) latest: Stamp,
-    pub(crate) root: Map,
+    bytes: Bytes,
+    from: VersionVector,
+    to: VersionVector,
+    latest: Stamp,
+    removed: Vec<Run>,
+    columns: Offsets,
 }
 
+/// Consecutive events of one replica.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) first: Dot,
+    pub(crate) last: u64,
+}
+
+/// Where the columns begin, and how much is in them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Offsets {
+    pub(crate) tree: usize,
+    pub(crate) dots: usize,
+    pub(crate) stamps: usize,
+    pub(crate) values: usize,
+    pub(crate) dots_count: u64,
+    pub(crate) stamps_count: u64,
+}
+
+impl PartialEq for Delta {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Delta {}
+
 impl Delta {
-    /// What the receiver must already have.
+    /// What the receiver must already have: of the replicas that the delta speaks of, how many events. It does not
+    /// name others, so that one more edit among a thousand replicas does not cost a thousand numbers.
     pub fn from(&self) -> &VersionVector {
         &self.from
     }
 
-    /// What the receiver has after it. It is also the causal context of everything in the delta.
+    /// What the receiver has after it, of the replicas that the delta speaks of.
     pub fn to(&self) -> &VersionVector {
         &self.to
     }
@@ -53,293 +81,576 @@ impl Delta {
     }
 
     /// Its bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        encode(&self.from, &self.to, &self.root, self.root.0.whole)
+    pub fn encode(&self) -> Bytes {
+        self.bytes.clone()
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// The dots that were removed, of those that the receiver has; ascending.
+    pub(crate) fn removed(&self) -> &[Run] {
+        &self.removed
+    }
+
+    /// How many events it adds.
+    pub(crate) fn additions(&self) -> u64 {
+        self.columns.dots_count
+    }
+
+    /// What has just been encoded.
+    pub(crate) fn made(
+        bytes: Bytes,
+        replicas: &[Replica],
+        removed: &[Dot],
+        latest: Stamp,
+        columns: Offsets,
+    ) -> Self {
+        let runs = removed.chunk_by(|a, b| a.replica == b.replica && a.seq + 1 == b.seq);
+        Delta {
+            bytes,
+            from: replicas.iter().map(|(replica, from, _)| (*replica, *from)).collect(),
+            to: replicas.iter().map(|(replica, _, to)| (*replica, *to)).collect(),
+            latest,
+            removed: runs.map(|run| Run { first: run[0], last: run[run.len() - 1].seq }).collect(),
+            columns,
+        }
+    }
+
+    /// Takes in bytes from elsewhere.
     ///
     /// # Errors
-    /// If the bytes are not a delta, are not in the one form that equal deltas share, or are beyond a
-    /// [limit](super::limits). Never allocates more than a small multiple of the bytes' length.
+    /// If the bytes are not a delta, are not in the order that equal deltas share, or are beyond a
+    /// [limit](super::limits). Allocates no more than the bytes' length warrants.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
+        Self::read(Bytes::copy_from_slice(bytes))
+    }
+
+    /// As [`decode`](Self::decode), without a copy of the bytes.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn read(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(&bytes);
         let format = reader.byte("format")?;
         if format != FORMAT {
             return Err(DecodeError::Format { found: format });
         }
-        let (mut from, mut to) = (VersionVector::default(), VersionVector::default());
-        let mut replicas = Vec::new();
-        let count = reader.count("replicas")?;
-        if count > REPLICAS_MAX {
-            return Err(DecodeError::Limit { what: "replicas", limit: REPLICAS_MAX });
-        }
-        for index in 0..count {
-            let step = reader.number("replica")?;
-            let id = replicas.last().map_or(0, |last: &ReplicaId| last.get()).saturating_add(step);
-            let (seq, known) = (reader.number("version")?, reader.number("version")?);
-            if id > ReplicaId::MAX || (step == 0 && index > 0) || seq == 0 || seq > EVENTS_MAX || known > seq
-            {
-                return Err(reader.invalid("version"));
-            }
-            to.advance(ReplicaId::new(id), seq);
-            from.advance(ReplicaId::new(id), known);
-            replicas.push(ReplicaId::new(id));
-        }
-        let latest = reader.number("latest stamp")?;
-        let mut decoder = Decoder { reader, replicas, to, latest };
-        let root = decoder.map(0, false)?;
-        if root.0.entries.is_empty() && from != decoder.to && !root.0.whole {
-            return Err(decoder.reader.invalid("root"));
-        }
-        if latest_in(&root).0 != latest {
-            return Err(decoder.reader.invalid("latest stamp"));
-        }
-        decoder.reader.end()?;
-        Ok(Delta { from, to: decoder.to, latest: Stamp(latest), root })
-    }
-}
-
-/// The bytes of a delta from `from` to `to`, which names all of `root` if it is `whole`.
-pub(crate) fn encode(from: &VersionVector, to: &VersionVector, root: &Map, whole: bool) -> Vec<u8> {
-    let mut out = vec![FORMAT];
-    let latest = latest_in(root);
-    encode_header(from, to, latest, &mut out);
-    let replicas = to.iter().enumerate().map(|(index, (replica, _))| (replica, index as u64)).collect();
-    Encoder { replicas, latest: latest.0, out: &mut out }.map(root, whole);
-    out
-}
-
-/// Replicas ascending as differences, how far each has come and had come, and the latest stamp.
-fn encode_header(from: &VersionVector, to: &VersionVector, latest: Stamp, out: &mut Vec<u8>) {
-    put(out, to.len() as u64);
-    let mut last = 0;
-    for (replica, seq) in to.iter() {
-        put(out, replica.get() - last);
-        put(out, seq);
-        put(out, from.seq(replica));
-        last = replica.get();
-    }
-    put(out, latest.0);
-}
-
-/// The tree's half of the encoder. Dots are a replica's index in the header, and a number.
-struct Encoder<'a> {
-    replicas: BTreeMap<ReplicaId, u64>,
-    latest: u64,
-    out: &'a mut Vec<u8>,
-}
-
-impl Encoder<'_> {
-    fn map(&mut self, map: &Map, whole: bool) {
-        self.names(map.0.entries.len(), whole);
-        for (key, slot) in map.iter() {
-            put_bytes(self.out, key.name.as_bytes());
-            let kind = Kind::ALL.iter().position(|kind| *kind == key.kind).unwrap_or_default();
-            let emptied = if *slot == Slot::Empty { EMPTIED } else { 0 };
-            self.out.push(u8::try_from(kind).unwrap_or_default() | emptied);
-            self.slot(slot);
-        }
-    }
-
-    fn slot(&mut self, slot: &Slot) {
-        match slot {
-            Slot::Empty => {}
-            Slot::Register(register) => self.dot_fun(&register.0, |this, written| {
-                put(this.out, this.latest - written.stamp.0);
-                this.value(&written.value);
-            }),
-            Slot::Counter(counter) => {
-                self.dot_fun(&counter.0, |this, subtotal| put_signed(this.out, *subtotal))
-            }
-            Slot::Set(set) => self.set(set),
-            Slot::Map(map) => self.map(map, map.0.whole),
-        }
-    }
-
-    fn set(&mut self, set: &OrSet<Value>) {
-        self.names(set.0.entries.len(), set.0.whole);
-        for (item, dots) in set.0.iter() {
-            self.value(item);
-            put(self.out, dots.0.len() as u64);
-            dots.iter().for_each(|dot| self.dot(dot));
-        }
-    }
-
-    fn dot_fun<V>(&mut self, fun: &DotFun<V>, mut value: impl FnMut(&mut Self, &V)) {
-        put(self.out, fun.0.len() as u64);
-        for (dot, v) in fun.iter() {
-            self.dot(dot);
-            value(self, v);
-        }
-    }
-
-    /// How many entries a map or set names, and whether those are all.
-    fn names(&mut self, count: usize, whole: bool) {
-        put(self.out, (count as u64) << 1 | u64::from(whole));
-    }
-
-    fn dot(&mut self, dot: Dot) {
-        put(self.out, self.replicas.get(&dot.replica).copied().unwrap_or_default());
-        put(self.out, dot.seq);
-    }
-
-    fn value(&mut self, value: &Value) {
-        self.out.push(value.tag());
-        match value {
-            Value::Null => {}
-            Value::Bool(bool) => self.out.push(u8::from(*bool)),
-            Value::Int(int) => put_signed(self.out, *int),
-            Value::Float(float) => self.out.extend(canonical(*float).to_bits().to_le_bytes()),
-            Value::Text(text) => put_bytes(self.out, text.as_bytes()),
-            Value::Bytes(bytes) => put_bytes(self.out, bytes),
-            Value::List(items) => {
-                put(self.out, items.len() as u64);
-                items.iter().for_each(|item| self.value(item));
-            }
-        }
-    }
-}
-
-/// The tree's half of the decoder.
-struct Decoder<'a> {
-    reader: Reader<'a>,
-    replicas: Vec<ReplicaId>,
-    to: VersionVector,
-    latest: u64,
-}
-
-impl Decoder<'_> {
-    /// `told` says that all of it is told already, because something above it is whole.
-    fn map(&mut self, depth: usize, told: bool) -> Result<Map, DecodeError> {
-        if depth > PATH_KEYS_MAX {
-            return Err(DecodeError::Limit { what: "keys in a path", limit: PATH_KEYS_MAX });
-        }
-        let (count, whole) = self.names("map", told)?;
-        let told = told || whole;
-        let mut entries: Vec<(Key, Slot)> = Vec::new();
-        for _ in 0..count {
-            let name = self.reader.text("key", KEY_BYTES_MAX)?;
-            let kind_byte = self.reader.byte("kind")?;
-            let kind = Kind::ALL.get(usize::from(kind_byte & !EMPTIED)).ok_or(self.reader.invalid("kind"))?;
-            let slot = match kind_byte & EMPTIED {
-                0 => self.slot(*kind, depth, told)?,
-                _ if told => return Err(self.reader.invalid("kind")),
-                _ => Slot::Empty,
-            };
-            let key = Key { name, kind: *kind };
-            self.ascending(entries.last().map(|(last, _)| last), &key, "key")?;
-            entries.push((key, slot));
-        }
-        // Built at once from what is in order, the map takes a fraction of the time of insertions.
-        Ok(OrMap(DotMap { entries: entries.into_iter().collect(), whole }))
-    }
-
-    /// A slot that holds something: an empty one is told as emptied, or not at all.
-    fn slot(&mut self, kind: Kind, depth: usize, told: bool) -> Result<Slot, DecodeError> {
-        let slot = match kind {
-            Kind::Register => Slot::Register(Register(self.dot_fun(Self::stamped)?)),
-            Kind::Counter => Slot::Counter(Counter(self.dot_fun(|this| this.reader.signed("subtotal"))?)),
-            Kind::Set => Slot::Set(self.set(told)?),
-            Kind::Map => Slot::Map(self.map(depth + 1, told)?),
+        let replicas = read_replicas(&mut reader)?;
+        let removed = read_removed(&mut reader, &replicas)?;
+        let mut delta = Delta {
+            bytes: Bytes::new(),
+            from: replicas.iter().map(|(replica, from, _)| (*replica, *from)).collect(),
+            to: replicas.iter().map(|(replica, _, to)| (*replica, *to)).collect(),
+            latest: Stamp::default(),
+            removed,
+            columns: Offsets { tree: reader.at(), ..Offsets::default() },
         };
-        if slot.is_bottom() { Err(self.reader.invalid("slot")) } else { Ok(slot) }
+        delta.columns.dots = delta.check(&mut reader, &replicas)?;
+        delta.bytes = bytes;
+        Ok(delta)
     }
 
-    fn stamped(&mut self) -> Result<Stamped<Value>, DecodeError> {
-        let before = self.reader.number("stamp")?;
-        let stamp = Stamp(self.latest.checked_sub(before).ok_or(self.reader.invalid("stamp"))?);
-        Ok(Stamped { stamp, value: self.value(0)? })
-    }
-
-    fn set(&mut self, told: bool) -> Result<OrSet<Value>, DecodeError> {
-        let (count, whole) = self.names("set", told)?;
-        let mut entries: Vec<(Value, DotSet)> = Vec::new();
-        for _ in 0..count {
-            let item = self.value(0)?;
-            self.ascending(entries.last().map(|(last, _)| last), &item, "item")?;
-            let dots = self.dot_fun(|_| Ok(()))?;
-            if dots.0.is_empty() && (told || whole) {
-                return Err(self.reader.invalid("item"));
+    /// Reads every column once, and notes where each begins.
+    fn check(&mut self, reader: &mut Reader<'_>, replicas: &[Replica]) -> Result<usize, DecodeError> {
+        let mut cells = Cells::default();
+        Walker::default().children(reader, Kind::Map, 0, &mut cells)?;
+        let columns = &mut self.columns;
+        (columns.dots_count, columns.stamps_count) = (cells.dots, cells.stamps);
+        let dots_at = reader.at();
+        let mut dots = Dots::new(reader.clone(), replicas, cells.dots);
+        for run in &cells.runs {
+            for _ in 0..run.cells {
+                let mut last = None;
+                for _ in 0..run.dots {
+                    let (replica, _) = dots.next()?;
+                    if last.is_some_and(|last| last >= replica) {
+                        return Err(dots.reader.invalid("dot"));
+                    }
+                    last = Some(replica);
+                }
             }
-            entries.push((item, DotSet(dots.0.into_keys().collect())));
         }
-        Ok(OrSet(DotMap { entries: entries.into_iter().collect(), whole }))
+        columns.stamps = dots.reader.at();
+        let mut stamps = Stamps::new(dots.reader, cells.stamps);
+        for _ in 0..cells.stamps {
+            self.latest = self.latest.max(stamps.next()?);
+        }
+        columns.values = stamps.reader.at();
+        let mut values = stamps.reader;
+        for run in &cells.runs {
+            for _ in 0..run.cells.saturating_mul(run.dots) {
+                check_payload(&mut values, run.payload)?;
+            }
+        }
+        values.end()?;
+        Ok(dots_at)
     }
 
-    fn dot_fun<V>(
+    /// Walks over what the delta adds.
+    pub(crate) fn walk(&self, visitor: &mut impl Visitor) -> Result<(), DecodeError> {
+        Walker::default().children(&mut self.reader(self.columns.tree), Kind::Map, 0, visitor)
+    }
+
+    /// Reads what the cells say, in the order of the walk.
+    pub(crate) fn contents(&self) -> Contents<'_> {
+        let replicas: Vec<Replica> =
+            self.to.beside(&self.from).map(|(replica, to, from)| (replica, from, to)).collect();
+        Contents {
+            dots: Dots::new(self.reader(self.columns.dots), &replicas, self.columns.dots_count),
+            stamps: Stamps::new(self.reader(self.columns.stamps), self.columns.stamps_count),
+            values: self.reader(self.columns.values),
+        }
+    }
+
+    fn reader(&self, at: usize) -> Reader<'_> {
+        Reader::from(&self.bytes, at)
+    }
+}
+
+/// A replica that a delta speaks of: from where, and up to where.
+pub(crate) type Replica = (ReplicaId, u64, u64);
+
+fn read_replicas(reader: &mut Reader<'_>) -> Result<Vec<Replica>, DecodeError> {
+    let count = reader.count("replicas")?;
+    if count > REPLICAS_MAX {
+        return Err(DecodeError::Limit { what: "replicas", limit: REPLICAS_MAX });
+    }
+    let mut replicas: Vec<Replica> = Vec::new();
+    let mut last = 0u64;
+    for index in 0..count {
+        let step = reader.number("replica")?;
+        let (from, gained) = (reader.number("version")?, reader.number("version")?);
+        let (id, to) = (last.saturating_add(step), from.saturating_add(gained));
+        if id > ReplicaId::MAX || (step == 0 && index > 0) || to == 0 || to > EVENTS_MAX {
+            return Err(reader.invalid("version"));
+        }
+        replicas.push((ReplicaId::new(id), from, to));
+        last = id;
+    }
+    Ok(replicas)
+}
+
+fn read_removed(reader: &mut Reader<'_>, replicas: &[Replica]) -> Result<Vec<Run>, DecodeError> {
+    let mut removed = Vec::new();
+    let (mut place, mut end) = (0usize, 0u64);
+    for _ in 0..reader.count("removed")? {
+        let head = reader.number("removed")?;
+        if head > 1 {
+            place = place.saturating_add(usize::try_from(head >> 1).unwrap_or(usize::MAX));
+            end = 0;
+        }
+        let first = end.saturating_add(reader.number("removed")?).saturating_add(1);
+        let more = if head & 1 == 1 { reader.number("removed")?.saturating_add(1) } else { 0 };
+        end = first.saturating_add(more);
+        match replicas.get(place) {
+            Some((replica, from, _)) if end <= *from => {
+                removed.push(Run { first: Dot { replica: *replica, seq: first }, last: end });
+            }
+            _ => return Err(reader.invalid("removed")),
+        }
+    }
+    Ok(removed)
+}
+
+/// What is told of each entry of a delta's tree. Answering with an error ends the walk.
+pub(crate) trait Visitor {
+    /// A map, set or list begins.
+    fn enter(&mut self, kind: Kind, name: Name<'_>) -> Result<(), DecodeError>;
+    /// It ends.
+    fn leave(&mut self);
+    /// An entry with so many events, one or more.
+    fn cell(&mut self, kind: Kind, name: Name<'_>, events: u64) -> Result<(), DecodeError>;
+}
+
+/// Walks over the tree column.
+#[derive(Default)]
+struct Walker {
+    levels: Vec<Level>,
+}
+
+/// The name that was read last on a level of the tree.
+#[derive(Default)]
+struct Level {
+    /// The kind of a key, or the tag of an item; none before the first.
+    what: Option<u8>,
+    /// Text or bytes.
+    bytes: Vec<u8>,
+    /// Any other item.
+    scalar: Value,
+}
+
+const TEXT: u8 = 4;
+const BYTES: u8 = 5;
+
+impl Walker {
+    fn children(
         &mut self,
-        mut value: impl FnMut(&mut Self) -> Result<V, DecodeError>,
-    ) -> Result<DotFun<V>, DecodeError> {
-        let mut entries = BTreeMap::new();
-        for _ in 0..self.reader.count("dots")? {
-            let dot = self.dot()?;
-            self.ascending(entries.last_key_value().map(|(last, _)| last), &dot, "dot")?;
-            let value = value(self)?;
-            entries.insert(dot, value);
+        reader: &mut Reader<'_>,
+        parent: Kind,
+        depth: usize,
+        visitor: &mut impl Visitor,
+    ) -> Result<(), DecodeError> {
+        let mut left = reader.count("children")?;
+        if left == 0 && depth > 0 {
+            return Err(reader.invalid("children"));
         }
-        Ok(DotFun(entries))
+        if self.levels.len() <= depth {
+            self.levels.push(Level::default());
+        }
+        // Put aside while the levels below are read.
+        let mut level = std::mem::take(&mut self.levels[depth]);
+        level.what = None;
+        while left > 0 {
+            let head = reader.number("kind")?;
+            let (what, several) = ((head & 7) as u8, head & SEVERAL != 0);
+            let kind = match parent {
+                Kind::Map => Kind::ALL[usize::from(what)],
+                parent => parent,
+            };
+            let run = usize::try_from(head >> HEAD_BITS).unwrap_or(usize::MAX).saturating_add(1);
+            left = left.checked_sub(run).ok_or(reader.invalid("kind"))?;
+            for _ in 0..run {
+                level.read(reader, parent, what)?;
+                let name = level.name(parent, what).ok_or(reader.invalid("key"))?;
+                if parent == Kind::Map && kind.is_container() {
+                    if several || depth + usize::from(kind == Kind::Map) >= PATH_KEYS_MAX {
+                        return Err(DecodeError::Limit { what: "keys in a path", limit: PATH_KEYS_MAX });
+                    }
+                    visitor.enter(kind, name)?;
+                    self.children(reader, kind, depth + 1, visitor)?;
+                    visitor.leave();
+                } else {
+                    let events = if several { reader.number("dots")?.saturating_add(2) } else { 1 };
+                    visitor.cell(kind, name, events)?;
+                }
+            }
+        }
+        self.levels[depth] = level;
+        Ok(())
+    }
+}
+
+impl Level {
+    /// Reads the next name, which must come after the last.
+    fn read(&mut self, reader: &mut Reader<'_>, parent: Kind, what: u8) -> Result<(), DecodeError> {
+        let (tag, max) = match parent {
+            Kind::Map => (TEXT, KEY_BYTES_MAX),
+            Kind::List => (BYTES, POSITION_BYTES_MAX),
+            _ => (what, VALUE_BYTES_MAX),
+        };
+        let same = match parent {
+            Kind::Map | Kind::List => self.what.is_some(),
+            _ => self.what == Some(what),
+        };
+        let ascends = match tag {
+            TEXT | BYTES => {
+                let order = self.read_bytes(reader, same, max)?;
+                order.is_gt() || order.is_eq() && parent == Kind::Map && self.what < Some(what)
+            }
+            2 if same => {
+                let step = reader.number("item")?.cast_signed();
+                let last = self.scalar.int().unwrap_or_default();
+                self.scalar = Value::Int(last.wrapping_add(step));
+                self.scalar.int() > Some(last)
+            }
+            _ => {
+                let item = read_content(reader, tag, 0)?;
+                let ascends = !same || self.scalar < item;
+                self.scalar = item;
+                ascends
+            }
+        };
+        let ascends = ascends && (same || self.what.is_none_or(|last| last < what));
+        self.what = Some(what);
+        if ascends { Ok(()) } else { Err(reader.invalid("order of keys")) }
     }
 
-    /// How many names follow, and whether those are all; which is not said again within what is whole.
-    fn names(&mut self, what: &'static str, told: bool) -> Result<(usize, bool), DecodeError> {
-        let n = self.reader.number(what)?;
-        let whole = n & 1 == 1;
-        if whole && told {
-            return Err(self.reader.invalid(what));
+    /// Reads text or bytes by what they do not share with the last; answers with how they compare to it.
+    fn read_bytes(
+        &mut self,
+        reader: &mut Reader<'_>,
+        same: bool,
+        max: usize,
+    ) -> Result<std::cmp::Ordering, DecodeError> {
+        let shared = if same { reader.number("key")? } else { 0 };
+        let shared = usize::try_from(shared).unwrap_or(usize::MAX);
+        if shared > SHARED_MAX.min(self.bytes.len()) {
+            return Err(reader.invalid("key"));
         }
-        Ok((self.reader.fits(n >> 1, what)?, whole))
+        let rest = reader.bytes("key", max)?;
+        if shared + rest.len() > max {
+            return Err(DecodeError::Limit { what: "key", limit: max });
+        }
+        let order = if same { rest.cmp(&self.bytes[shared..]) } else { std::cmp::Ordering::Greater };
+        self.bytes.truncate(shared);
+        self.bytes.extend_from_slice(rest);
+        Ok(order)
     }
 
-    /// A dot that the delta's version contains: nothing is stored that has not been seen.
-    fn dot(&mut self) -> Result<Dot, DecodeError> {
-        let index = usize::try_from(self.reader.number("dot")?).unwrap_or(usize::MAX);
-        let replica = *self.replicas.get(index).ok_or(self.reader.invalid("dot"))?;
-        let dot = Dot { replica, seq: self.reader.number("dot")? };
-        if dot.seq == 0 || !self.to.contains(dot) {
+    fn name(&self, parent: Kind, what: u8) -> Option<Name<'_>> {
+        match (parent, what) {
+            (Kind::List, _) => Some(Name::Bytes(&self.bytes)),
+            (Kind::Map, _) | (_, TEXT) => std::str::from_utf8(&self.bytes).ok().map(Name::Text),
+            (_, BYTES) => Some(Name::Bytes(&self.bytes)),
+            _ => Some(Name::Value(&self.scalar)),
+        }
+    }
+}
+
+/// The cells of a tree, as runs of like ones: what the other columns hold.
+#[derive(Default)]
+struct Cells {
+    runs: Vec<CellRun>,
+    dots: u64,
+    stamps: u64,
+}
+
+#[derive(Clone, Copy)]
+struct CellRun {
+    payload: Payload,
+    dots: u64,
+    cells: u64,
+}
+
+impl Visitor for Cells {
+    fn enter(&mut self, _: Kind, _: Name<'_>) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
+    fn leave(&mut self) {}
+
+    fn cell(&mut self, kind: Kind, _: Name<'_>, dots: u64) -> Result<(), DecodeError> {
+        let payload = kind.payload();
+        self.dots = self.dots.saturating_add(dots);
+        if payload == Payload::Written {
+            self.stamps = self.stamps.saturating_add(dots);
+        }
+        match self.runs.last_mut() {
+            Some(run) if run.payload == payload && run.dots == dots => run.cells += 1,
+            _ => self.runs.push(CellRun { payload, dots, cells: 1 }),
+        }
+        Ok(())
+    }
+}
+
+/// What the cells of a delta say, column by column.
+pub(crate) struct Contents<'a> {
+    dots: Dots<'a>,
+    stamps: Stamps<'a>,
+    values: Reader<'a>,
+}
+
+impl Contents<'_> {
+    /// The next event: the place of its replica in the delta, its number, and whatever it says.
+    pub(crate) fn next(&mut self, payload: Payload) -> Result<(usize, u64, Stamp, Value), DecodeError> {
+        let (replica, seq) = self.dots.next()?;
+        let (mut stamp, mut value) = (Stamp::default(), Value::Null);
+        match payload {
+            Payload::Written => {
+                stamp = self.stamps.next()?;
+                value = read_value(&mut self.values, 0)?;
+            }
+            Payload::Subtotal => value = Value::Int(self.values.signed("subtotal")?),
+            Payload::Mark => value = Value::Bool(read_bool(&mut self.values)?),
+            Payload::Nothing => {}
+        }
+        Ok((replica, seq, stamp, value))
+    }
+}
+
+/// Reads the column of dots.
+struct Dots<'a> {
+    reader: Reader<'a>,
+    /// Of each replica the event after the last that was read, the first, and the last that may come.
+    replicas: Vec<(u64, u64, u64)>,
+    left: u64,
+    /// How many more dots are in this block.
+    block: u64,
+    /// The replica of which this block is a run.
+    run: Option<usize>,
+}
+
+impl<'a> Dots<'a> {
+    fn new(reader: Reader<'a>, replicas: &[Replica], left: u64) -> Self {
+        let replicas = replicas.iter().map(|(_, from, to)| (from + 1, from + 1, *to)).collect();
+        Dots { reader, replicas, left, block: 0, run: None }
+    }
+
+    fn next(&mut self) -> Result<(usize, u64), DecodeError> {
+        if self.block == 0 {
+            return self.begin();
+        }
+        self.block -= 1;
+        self.left = self.left.saturating_sub(1);
+        match self.run {
+            Some(replica) => self.advance(replica, 0),
+            None => self.literal(),
+        }
+    }
+
+    /// Begins a block, and reads its first dot.
+    fn begin(&mut self) -> Result<(usize, u64), DecodeError> {
+        let (more, run) = match self.left {
+            1 => (0, false),
+            _ => {
+                let head = self.reader.number("dots")?;
+                (head >> 1, head & 1 == 1)
+            }
+        };
+        if more >= self.left {
+            return Err(self.reader.invalid("dots"));
+        }
+        self.left -= 1;
+        self.block = more;
+        let first = self.literal()?;
+        self.run = run.then_some(first.0);
+        Ok(first)
+    }
+
+    fn literal(&mut self) -> Result<(usize, u64), DecodeError> {
+        let n = self.reader.wide("dot")?;
+        let count = self.replicas.len().max(1);
+        let (away, replica) = match u64::try_from(n) {
+            Ok(n) if count == 1 => (n, 0),
+            Ok(n) => (n / count as u64, usize::try_from(n % count as u64).unwrap_or(count)),
+            Err(_) => {
+                let away = u64::try_from(n / count as u128).map_err(|_| self.reader.invalid("dot"))?;
+                (away, usize::try_from(n % count as u128).unwrap_or(count))
+            }
+        };
+        self.advance(replica, unzigzag(away))
+    }
+
+    /// The dot that is so far from the one expected of a replica.
+    fn advance(&mut self, replica: usize, away: i64) -> Result<(usize, u64), DecodeError> {
+        let Some((expected, first, last)) = self.replicas.get_mut(replica) else {
+            return Err(self.reader.invalid("dot"));
+        };
+        let seq = expected.wrapping_add(away.cast_unsigned());
+        if seq < *first || seq > *last {
             return Err(self.reader.invalid("dot"));
         }
-        Ok(dot)
+        *expected = seq + 1;
+        Ok((replica, seq))
+    }
+}
+
+/// Reads the column of stamps.
+struct Stamps<'a> {
+    reader: Reader<'a>,
+    left: u64,
+    /// How many more are like the last.
+    run: u64,
+    millis: i64,
+    stamp: Stamp,
+}
+
+impl<'a> Stamps<'a> {
+    fn new(reader: Reader<'a>, left: u64) -> Self {
+        Stamps { reader, left, run: 0, millis: STAMP_EPOCH, stamp: Stamp::default() }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, DecodeError> {
-        Ok(match self.reader.byte("value")? {
-            0 => Value::Null,
-            1 => match self.reader.byte("value")? {
-                0 => Value::Bool(false),
-                1 => Value::Bool(true),
-                _ => return Err(self.reader.invalid("value")),
-            },
-            2 => Value::Int(self.reader.signed("value")?),
-            3 => Value::Float(self.float()?),
-            4 => Value::Text(self.reader.text("text", VALUE_BYTES_MAX)?),
-            5 => Value::Bytes(self.reader.bytes("bytes", VALUE_BYTES_MAX)?.to_vec()),
-            6 if depth < VALUE_DEPTH_MAX => {
-                let count = self.reader.count("list")?;
-                // Grows as it is read: an item in memory is larger than its bytes.
-                let mut items = Vec::new();
-                for _ in 0..count {
-                    items.push(self.value(depth + 1)?);
-                }
-                Value::List(items)
-            }
-            6 => return Err(DecodeError::Limit { what: "lists in lists", limit: VALUE_DEPTH_MAX }),
-            _ => return Err(self.reader.invalid("value")),
-        })
-    }
-
-    fn float(&mut self) -> Result<f64, DecodeError> {
-        let mut bits = [0; 8];
-        bits.copy_from_slice(self.reader.take(8, "float")?);
-        let float = f64::from_le_bytes(bits);
-        if canonical(float).to_bits() == float.to_bits() {
-            Ok(float)
+    fn next(&mut self) -> Result<Stamp, DecodeError> {
+        if self.run > 0 {
+            self.run -= 1;
         } else {
-            Err(self.reader.invalid("float"))
+            self.run = if self.left > 1 { self.reader.number("stamps")? } else { 0 };
+            self.millis = self.millis.wrapping_add(self.reader.signed("stamp")?);
+            let counter = self.reader.number("stamp")?;
+            let stamp = u64::try_from(self.millis).ok().and_then(|millis| Stamp::from_parts(millis, counter));
+            self.stamp = stamp.ok_or(self.reader.invalid("stamp"))?;
         }
+        self.left = self.left.checked_sub(1).ok_or(self.reader.invalid("stamps"))?;
+        if self.run > self.left {
+            return Err(self.reader.invalid("stamps"));
+        }
+        Ok(self.stamp)
     }
+}
 
-    fn ascending<T: Ord>(&self, last: Option<&T>, next: &T, what: &'static str) -> Result<(), DecodeError> {
-        if last.is_none_or(|last| last < next) { Ok(()) } else { Err(self.reader.invalid(what)) }
+/// Passes over what an event says.
+fn check_payload(values: &mut Reader<'_>, payload: Payload) -> Result<(), DecodeError> {
+    match payload {
+        Payload::Written => skip_value(values, 0),
+        Payload::Subtotal => values.signed("subtotal").map(drop),
+        Payload::Mark => read_bool(values).map(drop),
+        Payload::Nothing => Ok(()),
     }
+}
+
+fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match reader.byte("value")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(reader.invalid("value")),
+    }
+}
+
+fn read_value(reader: &mut Reader<'_>, depth: usize) -> Result<Value, DecodeError> {
+    let tag = reader.byte("value")?;
+    let short = usize::from(tag & 0x3f);
+    match tag & 0xc0 {
+        SMALL_INT => Ok(Value::Int(i64::from(tag & 0x3f))),
+        SHORT_TEXT => {
+            let bytes = reader.take(short, "text")?;
+            std::str::from_utf8(bytes).map(Value::from).map_err(|_| reader.invalid("text"))
+        }
+        SHORT_BYTES => Ok(Value::from(reader.take(short, "bytes")?)),
+        _ => read_content(reader, tag, depth),
+    }
+}
+
+/// Reads a value whose tag has been read. What a tag could say is not said otherwise.
+fn read_content(reader: &mut Reader<'_>, tag: u8, depth: usize) -> Result<Value, DecodeError> {
+    Ok(match tag {
+        0 => Value::Null,
+        1 => Value::Bool(read_bool(reader)?),
+        2 => Value::Int(reader.signed("value")?),
+        3 => Value::Float(read_float(reader)?),
+        TEXT => Value::from(reader.text("text", VALUE_BYTES_MAX)?),
+        BYTES => Value::from(reader.bytes("bytes", VALUE_BYTES_MAX)?),
+        6 if depth < VALUE_DEPTH_MAX => {
+            let count = reader.count("list")?;
+            // Grows as it is read: an item in memory is larger than its bytes.
+            let mut items = Vec::new();
+            for _ in 0..count {
+                items.push(read_value(reader, depth + 1)?);
+            }
+            Value::from(items)
+        }
+        6 => return Err(DecodeError::Limit { what: "lists in lists", limit: VALUE_DEPTH_MAX }),
+        _ => return Err(reader.invalid("value")),
+    })
+}
+
+/// Passes over a value that is of one piece without making it.
+fn skip_value(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
+    let tag = reader.byte("value")?;
+    let short = usize::from(tag & 0x3f);
+    let text = |reader: &Reader<'_>, bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(reader.invalid("text")),
+    };
+    match (tag & 0xc0, tag) {
+        (SMALL_INT, _) => Ok(()),
+        (SHORT_TEXT, _) => {
+            let bytes = reader.take(short, "text")?;
+            text(reader, bytes)
+        }
+        (SHORT_BYTES, _) => reader.take(short, "bytes").map(drop),
+        (_, TEXT) => reader.text("text", VALUE_BYTES_MAX).map(drop),
+        (_, BYTES) => reader.bytes("bytes", VALUE_BYTES_MAX).map(drop),
+        (_, 6) if depth < VALUE_DEPTH_MAX => {
+            for _ in 0..reader.count("list")? {
+                skip_value(reader, depth + 1)?;
+            }
+            Ok(())
+        }
+        (_, tag) => read_content(reader, tag, depth).map(drop),
+    }
+}
+
+fn read_float(reader: &mut Reader<'_>) -> Result<f64, DecodeError> {
+    let mut bits = [0; 8];
+    bits.copy_from_slice(reader.take(8, "float")?);
+    let float = f64::from_le_bytes(bits);
+    if canonical(float).to_bits() == float.to_bits() { Ok(float) } else { Err(reader.invalid("float")) }
 }

@@ -1,12 +1,16 @@
 //! Local edits: operations by path, checked together, applied together, travelling as one delta.
 
+use super::Document;
+use super::change::Recorder;
+use super::kind::{Kind, Payload};
 use super::limits::{
     EDIT_BYTES_MAX, EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX,
 };
-use super::tree::{Key, Kind, Map, Slot};
-use crate::causal::{Counter, OrMap, OrSet, Register};
-use crate::store::{Causal, DotMap, DotStore};
-use crate::{CausalContext, Dot, Stamp, Value};
+use super::log::Removed;
+use super::table::{Id, Name, ROOT, Table, Written};
+use crate::position::Position;
+use crate::{Dot, ReplicaId, Stamp, Value};
+use std::collections::BTreeMap;
 
 /// Why an edit was refused. Nothing of it was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,19 +57,16 @@ pub enum EditError {
         /// The path.
         path: String,
     },
-}
-
-/// The delta of writing again, as `dot` at `stamp`, what the event `written` wrote to the register at `path`.
-pub(crate) fn restamp(
-    root: &Map,
-    path: &[String],
-    dot: Dot,
-    stamp: Stamp,
-    written: Dot,
-) -> Option<Causal<Map>> {
-    at(root, path, Kind::Register, |slot| {
-        Some(of(slot, Slot::Register, |register: &Register<Value>| register.restamp(dot, stamp, written)))
-    })
+    /// An index beyond the end of a list.
+    #[error("the list at {path} has {len} elements; {index} is beyond them")]
+    BeyondTheEnd {
+        /// The path.
+        path: String,
+        /// The index, or where the elements to be removed would end.
+        index: usize,
+        /// How many elements there are by then.
+        len: usize,
+    },
 }
 
 /// One operation of an edit.
@@ -79,121 +80,266 @@ pub enum Op {
     Insert(Vec<String>, Value),
     /// Remove an item from a set.
     Remove(Vec<String>, Value),
+    /// Add an item to a remove-wins set.
+    Include(Vec<String>, Value),
+    /// Remove an item from a remove-wins set, and the additions that are yet to be heard of.
+    Exclude(Vec<String>, Value),
+    /// Raise or lower a flag; raising wins over a concurrent lowering.
+    Flag(Vec<String>, bool),
+    /// Raise or lower a guard; lowering wins over a concurrent raising.
+    Guard(Vec<String>, bool),
+    /// In a list, from an index on, remove so many elements, and insert others there.
+    Splice(Vec<String>, usize, usize, Vec<Value>),
+    /// Write the element of a list at an index.
+    Replace(Vec<String>, usize, Value),
     /// Remove all that is known of a key, of whatever kinds.
     Delete(Vec<String>),
 }
 
-/// Collects the operations of one edit. It does not see its own operations: reads come from the document as it was.
-#[derive(Debug, Default)]
+/// Collects the operations of one edit.
+#[derive(Clone, Debug, Default)]
 pub struct Transaction {
-    ops: Vec<Op>,
+    steps: Vec<Step>,
+    /// The names of all paths, one after the other, and where each ends: a path costs no allocation of its own.
+    names: String,
+    ends: Vec<usize>,
+    bytes: usize,
+    refused: Option<EditError>,
+}
+
+/// An operation, and which of the names are its path.
+#[derive(Clone, Debug)]
+struct Step {
+    path: std::ops::Range<usize>,
+    action: Action,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Set(Value),
+    Increment(i64),
+    Insert(Value),
+    Remove(Value),
+    Mark(Value, bool),
+    Flag(bool),
+    Guard(bool),
+    Splice(usize, usize, Vec<Value>),
+    Replace(usize, Value),
+    Delete,
 }
 
 impl Transaction {
     /// Writes the register at `path`.
     pub fn set(&mut self, path: &[&str], value: impl Into<Value>) {
-        self.ops.push(Op::Set(owned(path), value.into()));
+        self.push(path, Action::Set(value.into()));
     }
 
     /// Adds `by` to the counter at `path`.
     pub fn increment(&mut self, path: &[&str], by: i64) {
-        self.ops.push(Op::Increment(owned(path), by));
+        self.push(path, Action::Increment(by));
     }
 
-    /// Adds `item` to the set at `path`.
+    /// Adds `item` to the set at `path`; an addition wins over a concurrent removal.
     pub fn insert(&mut self, path: &[&str], item: impl Into<Value>) {
-        self.ops.push(Op::Insert(owned(path), item.into()));
+        self.push(path, Action::Insert(item.into()));
     }
 
     /// Removes `item` from the set at `path`.
     pub fn remove(&mut self, path: &[&str], item: impl Into<Value>) {
-        self.ops.push(Op::Remove(owned(path), item.into()));
+        self.push(path, Action::Remove(item.into()));
+    }
+
+    /// Adds `item` to the remove-wins set at `path`.
+    pub fn include(&mut self, path: &[&str], item: impl Into<Value>) {
+        self.push(path, Action::Mark(item.into(), true));
+    }
+
+    /// Removes `item` from the remove-wins set at `path`; a removal wins over a concurrent addition.
+    pub fn exclude(&mut self, path: &[&str], item: impl Into<Value>) {
+        self.push(path, Action::Mark(item.into(), false));
+    }
+
+    /// Raises or lowers the flag at `path`, which is down until somebody raises it; raising wins.
+    pub fn flag(&mut self, path: &[&str], up: bool) {
+        self.push(path, Action::Flag(up));
+    }
+
+    /// Raises or lowers the guard at `path`, which is up until somebody lowers it; lowering wins.
+    pub fn guard(&mut self, path: &[&str], up: bool) {
+        self.push(path, Action::Guard(up));
+    }
+
+    /// In the list at `path`, from `index` on, removes `remove` elements and inserts others there. Indexes count on
+    /// what this transaction has done before.
+    pub fn splice<V: Into<Value>>(
+        &mut self,
+        path: &[&str],
+        index: usize,
+        remove: usize,
+        insert: impl IntoIterator<Item = V>,
+    ) {
+        let insert = insert.into_iter().map(Into::into).collect();
+        self.push(path, Action::Splice(index, remove, insert));
+    }
+
+    /// Writes the element at `index` of the list at `path`. Whoever moves it in the meantime does not lose it.
+    pub fn replace(&mut self, path: &[&str], index: usize, value: impl Into<Value>) {
+        self.push(path, Action::Replace(index, value.into()));
     }
 
     /// Removes all that is known under `path`, of whatever kinds.
     pub fn delete(&mut self, path: &[&str]) {
-        self.ops.push(Op::Delete(owned(path)));
+        self.push(path, Action::Delete);
     }
 
-    /// The operations so far.
-    pub fn into_ops(self) -> Vec<Op> {
-        self.ops
-    }
-}
-
-fn owned(path: &[&str]) -> Vec<String> {
-    path.iter().map(|name| (*name).to_owned()).collect()
-}
-
-impl Op {
-    fn path(&self) -> &[String] {
-        match self {
-            Op::Set(path, _) | Op::Increment(path, _) | Op::Insert(path, _) | Op::Remove(path, _) => path,
-            Op::Delete(path) => path,
-        }
-    }
-
-    /// The bytes of its value.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Op::Set(_, value) | Op::Insert(_, value) | Op::Remove(_, value) => value.bytes(),
-            Op::Increment(..) | Op::Delete(_) => 0,
-        }
-    }
-
-    /// Refuses what a decoder elsewhere would refuse.
-    pub(crate) fn check(&self) -> Result<(), EditError> {
-        let path = self.path();
-        let shown = || {
-            path.iter()
-                .take(PATH_KEYS_MAX)
-                .map(|key| key.chars().take(40).collect())
-                .collect::<Vec<String>>()
-                .join("/")
+    /// Adds an operation.
+    pub fn op(&mut self, op: Op) {
+        let (path, action) = match op {
+            Op::Set(path, value) => (path, Action::Set(value)),
+            Op::Increment(path, by) => (path, Action::Increment(by)),
+            Op::Insert(path, item) => (path, Action::Insert(item)),
+            Op::Remove(path, item) => (path, Action::Remove(item)),
+            Op::Include(path, item) => (path, Action::Mark(item, true)),
+            Op::Exclude(path, item) => (path, Action::Mark(item, false)),
+            Op::Flag(path, up) => (path, Action::Flag(up)),
+            Op::Guard(path, up) => (path, Action::Guard(up)),
+            Op::Splice(path, index, remove, insert) => (path, Action::Splice(index, remove, insert)),
+            Op::Replace(path, index, value) => (path, Action::Replace(index, value)),
+            Op::Delete(path) => (path, Action::Delete),
         };
-        if path.is_empty() {
-            return Err(EditError::EmptyPath);
+        self.push(&path, action);
+    }
+
+    fn push(&mut self, path: &[impl AsRef<str>], action: Action) {
+        if self.refused.is_some() {
+            return;
         }
-        if path.len() > PATH_KEYS_MAX {
-            return Err(EditError::PathTooDeep { path: shown() });
+        match check(path, &action) {
+            Ok(bytes) => self.bytes = self.bytes.saturating_add(bytes),
+            Err(refused) => return self.refused = Some(refused),
         }
-        if let Some(key) = path.iter().find(|key| key.len() > KEY_BYTES_MAX) {
-            return Err(EditError::KeyTooLong { path: shown(), bytes: key.len() });
+        let first = self.ends.len();
+        for name in path {
+            self.names.push_str(name.as_ref());
+            self.ends.push(self.names.len());
         }
-        if let Op::Set(_, value) | Op::Insert(_, value) | Op::Remove(_, value) = self {
-            let bytes = longest(value);
-            if bytes > VALUE_BYTES_MAX {
-                return Err(EditError::ValueTooLarge { path: shown(), bytes });
+        self.steps.push(Step { path: first..self.ends.len(), action });
+    }
+
+    /// The names of a step's path.
+    fn path(&self, step: &Step) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator + Clone {
+        step.path.clone().map(|at| {
+            let start = if at == 0 { 0 } else { self.ends[at - 1] };
+            &self.names[start..self.ends[at]]
+        })
+    }
+
+    /// This edit, if the document can take it.
+    pub(crate) fn checked(self, document: &Document) -> Result<Self, EditError> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
+        if self.bytes > EDIT_BYTES_MAX {
+            return Err(EditError::EditTooLarge { bytes: self.bytes });
+        }
+        let inserted =
+            |step: &Step| if let Action::Splice(_, _, insert) = &step.action { insert.len() } else { 0 };
+        let events: usize = self.steps.iter().map(|step| 1 + inserted(step)).sum();
+        if document.version.seq(document.replica).saturating_add(events as u64) > EVENTS_MAX {
+            return Err(EditError::ReplicaSpent);
+        }
+        self.check_indexes(document)?;
+        Ok(self)
+    }
+
+    /// Follows how long each list is as the steps go by.
+    fn check_indexes(&self, document: &Document) -> Result<(), EditError> {
+        if !self.steps.iter().any(|step| matches!(step.action, Action::Splice(..) | Action::Replace(..))) {
+            return Ok(());
+        }
+        let mut lens: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
+        let mut deleted: Vec<Vec<&str>> = Vec::new();
+        for step in &self.steps {
+            let path: Vec<&str> = self.path(step).collect();
+            let (index, remove, insert) = match &step.action {
+                Action::Splice(index, remove, insert) => (*index, *remove, insert.len()),
+                Action::Replace(index, _) => (*index, 1, 1),
+                Action::Delete => {
+                    lens.retain(|list, _| !list.starts_with(&path));
+                    deleted.push(path);
+                    continue;
+                }
+                _ => continue,
+            };
+            let len = lens.entry(path.clone()).or_insert_with(|| {
+                match deleted.iter().any(|gone| path.starts_with(gone)) {
+                    true => 0,
+                    false => document.list_len(&path),
+                }
+            });
+            let end = index.saturating_add(remove);
+            if end > *len {
+                return Err(EditError::BeyondTheEnd { path: path.join("/"), index: end, len: *len });
             }
-            if value.depth() > VALUE_DEPTH_MAX {
-                return Err(EditError::ValueTooDeep { path: shown() });
-            }
+            *len = *len - remove + insert;
         }
         Ok(())
     }
 
-    /// The delta of this operation on `root`; none if there is nothing to do.
-    pub(crate) fn delta(self, root: &Map, dot: Dot, stamp: Stamp) -> Option<Causal<Map>> {
-        match self {
-            Op::Set(path, value) => at(root, &path, Kind::Register, |slot| {
-                Some(of(slot, Slot::Register, |register: &Register<Value>| register.set(dot, stamp, value)))
-            }),
-            Op::Increment(_, 0) => None,
-            Op::Increment(path, by) => at(root, &path, Kind::Counter, |slot| {
-                Some(of(slot, Slot::Counter, |counter: &Counter| counter.add(dot, by)))
-            }),
-            Op::Insert(path, item) => at(root, &path, Kind::Set, |slot| {
-                Some(of(slot, Slot::Set, |set: &OrSet<Value>| set.insert(dot, item)))
-            }),
-            Op::Remove(path, item) => at(root, &path, Kind::Set, |slot| match slot {
-                Slot::Set(set) if set.contains(&item) => {
-                    Some(of(slot, Slot::Set, |set: &OrSet<Value>| set.remove(dot, item)))
-                }
-                _ => None,
-            }),
-            Op::Delete(path) => delete(root, &path, dot),
+    /// Applies the steps in order.
+    pub(crate) fn run(mut self, hand: &mut Hand<'_>) {
+        for mut step in std::mem::take(&mut self.steps) {
+            let action = std::mem::replace(&mut step.action, Action::Delete);
+            let mut above = self.path(&step);
+            if let Some(name) = above.next_back() {
+                hand.act(above, name, action);
+            }
         }
     }
+}
+
+impl From<Vec<Op>> for Transaction {
+    fn from(ops: Vec<Op>) -> Self {
+        let mut transaction = Transaction::default();
+        ops.into_iter().for_each(|op| transaction.op(op));
+        transaction
+    }
+}
+
+/// Refuses what a decoder elsewhere would refuse; answers with the bytes of the values.
+fn check(path: &[impl AsRef<str>], action: &Action) -> Result<usize, EditError> {
+    let shown = || {
+        path.iter()
+            .take(PATH_KEYS_MAX)
+            .map(|key| key.as_ref().chars().take(40).collect())
+            .collect::<Vec<String>>()
+            .join("/")
+    };
+    if path.is_empty() {
+        return Err(EditError::EmptyPath);
+    }
+    if path.len() > PATH_KEYS_MAX {
+        return Err(EditError::PathTooDeep { path: shown() });
+    }
+    if let Some(key) = path.iter().find(|key| key.as_ref().len() > KEY_BYTES_MAX) {
+        return Err(EditError::KeyTooLong { path: shown(), bytes: key.as_ref().len() });
+    }
+    let values = match action {
+        Action::Set(value) | Action::Insert(value) | Action::Remove(value) => std::slice::from_ref(value),
+        Action::Mark(value, _) | Action::Replace(_, value) => std::slice::from_ref(value),
+        Action::Splice(_, _, values) => values.as_slice(),
+        Action::Increment(_) | Action::Flag(_) | Action::Guard(_) | Action::Delete => &[],
+    };
+    for value in values {
+        let bytes = longest(value);
+        if bytes > VALUE_BYTES_MAX {
+            return Err(EditError::ValueTooLarge { path: shown(), bytes });
+        }
+        if value.depth() > VALUE_DEPTH_MAX {
+            return Err(EditError::ValueTooDeep { path: shown() });
+        }
+    }
+    Ok(values.iter().map(|value| size_of::<Value>() + value.bytes()).sum())
 }
 
 fn longest(value: &Value) -> usize {
@@ -205,78 +351,236 @@ fn longest(value: &Value) -> usize {
     }
 }
 
-/// The types that stand in a slot.
-trait InSlot: DotStore {
-    fn in_slot(slot: &Slot) -> Option<&Self>;
+/// The hand that writes: one replica's edit of a table. **Every mutation takes a dot, removals too**, so that a
+/// version vector alone tells who lacks what.
+pub(crate) struct Hand<'a> {
+    replica: ReplicaId,
+    /// The last event before this edit, and the last so far.
+    before: u64,
+    seq: u64,
+    stamp: Stamp,
+    table: &'a mut Table,
+    changes: Option<&'a mut Recorder>,
+    removed: Vec<Removed>,
 }
 
-macro_rules! in_slot {
-    ($($variant:ident: $type:ty),*) => {$(
-        impl InSlot for $type {
-            fn in_slot(slot: &Slot) -> Option<&Self> {
-                if let Slot::$variant(value) = slot { Some(value) } else { None }
+impl<'a> Hand<'a> {
+    pub(crate) fn new(
+        replica: ReplicaId,
+        before: u64,
+        stamp: Stamp,
+        table: &'a mut Table,
+        changes: Option<&'a mut Recorder>,
+    ) -> Self {
+        Hand { replica, before, seq: before, stamp, table, changes, removed: Vec::new() }
+    }
+
+    /// The last event, and what was removed.
+    pub(crate) fn done(self) -> (u64, Vec<Removed>) {
+        (self.seq, self.removed)
+    }
+
+    fn dot(&mut self) -> Dot {
+        self.seq += 1;
+        Dot { replica: self.replica, seq: self.seq }
+    }
+
+    fn act<'n>(&mut self, above: impl Iterator<Item = &'n str> + Clone, name: &str, action: Action) {
+        match action {
+            Action::Set(value) => {
+                let id = self.make(above, Kind::Register, name);
+                self.write(id, value);
+            }
+            Action::Increment(by) => self.increment(above, name, by),
+            Action::Insert(item) => {
+                let set = self.make(above, Kind::Set, name);
+                let id = self.table.find_or_keep(set, Kind::Set, item);
+                self.write(id, Value::Null);
+            }
+            Action::Remove(item) => {
+                if let Some(id) =
+                    self.find(above, Kind::Set, name).and_then(|set| self.table.find(set, Kind::Set, &item))
+                {
+                    self.dot();
+                    self.clear(id);
+                }
+            }
+            Action::Mark(item, mark) => {
+                let set = self.make(above, Kind::RwSet, name);
+                let id = self.table.find_or_keep(set, Kind::RwSet, item);
+                self.write(id, Value::Bool(mark));
+            }
+            Action::Flag(up) => self.raise(above, Kind::Flag, name, up),
+            Action::Guard(up) => self.raise(above, Kind::Guard, name, !up),
+            Action::Splice(index, remove, insert) => self.splice(above, name, index, remove, insert),
+            Action::Replace(index, value) => {
+                let element = self
+                    .find(above, Kind::List, name)
+                    .and_then(|list| self.table.ordered(list).get(index).copied());
+                if let Some(id) = element {
+                    self.write(id, value);
+                }
+            }
+            Action::Delete => self.delete(above, name),
+        }
+    }
+
+    /// The entry at a path, made if it is not there.
+    fn make<'n>(&mut self, above: impl Iterator<Item = &'n str>, kind: Kind, name: &str) -> Id {
+        let table = &mut self.table;
+        let map = above.fold(ROOT, |map, name| table.find_or_make(map, Kind::Map, Name::Text(name)));
+        table.find_or_make(map, kind, Name::Text(name))
+    }
+
+    /// The entry at a path, if it is there.
+    fn find<'n>(&self, above: impl Iterator<Item = &'n str>, kind: Kind, name: &str) -> Option<Id> {
+        self.table.find(self.map(above)?, kind, Name::Text(name))
+    }
+
+    fn map<'n>(&self, mut above: impl Iterator<Item = &'n str>) -> Option<Id> {
+        above.try_fold(ROOT, |map, name| self.table.find(map, Kind::Map, Name::Text(name)))
+    }
+
+    /// Writes an event in place of all those that are seen in an entry.
+    fn write(&mut self, id: Id, value: Value) {
+        let dot = self.dot();
+        self.note(id, |hand| {
+            let written = Written { dot, stamp: hand.stamp_of(id), value };
+            let Hand { table, removed, before, .. } = hand;
+            table.write(id, written, |older| remember(removed, *before, older, dot));
+        });
+    }
+
+    fn stamp_of(&self, id: Id) -> Stamp {
+        match self.table.entry(id).kind.payload() {
+            Payload::Written => self.stamp,
+            Payload::Subtotal | Payload::Mark | Payload::Nothing => Stamp::default(),
+        }
+    }
+
+    fn put(&mut self, id: Id, dot: Dot, value: Value) {
+        let stamp = self.stamp_of(id);
+        if let Some(older) = self.table.put(id, Written { dot, stamp, value }) {
+            self.remember(older, dot);
+        }
+    }
+
+    fn remember(&mut self, older: Dot, dot: Dot) {
+        remember(&mut self.removed, self.before, older, dot);
+    }
+
+    /// Takes every event out of an entry, and the entry out of the table.
+    fn clear(&mut self, id: Id) {
+        let nothing = Dot { replica: self.replica, seq: 0 };
+        self.note(id, |hand| {
+            let Hand { table, removed, before, .. } = hand;
+            table.take_all(id, |older| remember(removed, *before, older, nothing));
+        });
+        self.table.prune(id);
+    }
+
+    /// Makes a change of an entry, and tells whoever watches.
+    fn note(&mut self, id: Id, change: impl FnOnce(&mut Self)) {
+        if let Some(changes) = &mut self.changes {
+            changes.before(self.table, id);
+        }
+        change(self);
+        if let Some(changes) = &mut self.changes {
+            changes.after(self.table, id);
+        }
+    }
+
+    /// A replica's subtotal stays within `i64`.
+    fn increment<'n>(&mut self, above: impl Iterator<Item = &'n str>, name: &str, by: i64) {
+        if by == 0 {
+            return;
+        }
+        let id = self.make(above, Kind::Counter, name);
+        let own = self.table.events(id).written().iter().find(|event| event.dot.replica == self.replica);
+        let subtotal = own.and_then(|event| event.value.int()).unwrap_or(0).saturating_add(by);
+        let dot = self.dot();
+        self.note(id, |hand| hand.put(id, dot, Value::Int(subtotal)));
+    }
+
+    /// Leaves an event in a flag, or removes those that are there.
+    fn raise<'n>(&mut self, above: impl Iterator<Item = &'n str> + Clone, kind: Kind, name: &str, up: bool) {
+        if up {
+            let id = self.make(above, kind, name);
+            self.write(id, Value::Null);
+        } else if let Some(id) = self.find(above, kind, name) {
+            self.dot();
+            self.clear(id);
+        }
+    }
+
+    fn splice<'n>(
+        &mut self,
+        above: impl Iterator<Item = &'n str> + Clone,
+        name: &str,
+        index: usize,
+        remove: usize,
+        insert: Vec<Value>,
+    ) {
+        // What is to be removed moves to after what is inserted.
+        let first = index + insert.len();
+        if !insert.is_empty() {
+            let list = self.make(above.clone(), Kind::List, name);
+            for (at, value) in (index..).zip(insert) {
+                self.insert_at(list, at, value);
             }
         }
-    )*};
-}
-
-in_slot!(Register: Register<Value>, Counter: Counter, Set: OrSet<Value>);
-
-/// A mutation of what stands in `slot`, or of its type's bottom, as a delta of the slot.
-fn of<T: InSlot>(slot: &Slot, wrap: fn(T) -> Slot, mutate: impl FnOnce(&T) -> Causal<T>) -> Causal<Slot> {
-    let Causal { store, seen } = match T::in_slot(slot) {
-        Some(value) => mutate(value),
-        None => mutate(&T::default()),
-    };
-    Causal { store: wrap(store), seen }
-}
-
-/// The delta of a mutation of the leaf at `path`, whose last key is of `kind`.
-fn at(
-    map: &Map,
-    path: &[String],
-    kind: Kind,
-    mutate: impl FnOnce(&Slot) -> Option<Causal<Slot>>,
-) -> Option<Causal<Map>> {
-    let (name, below) = path.split_first()?;
-    let key = Key { name: name.clone(), kind: if below.is_empty() { kind } else { Kind::Map } };
-    let slot = map.get(&key).unwrap_or(&Slot::Empty);
-    let Causal { store, seen } =
-        if below.is_empty() { mutate(slot)? } else { below_map(slot, below, kind, mutate)? };
-    Some(Causal { store: OrMap(DotMap::naming(key, store)), seen })
-}
-
-fn below_map(
-    slot: &Slot,
-    path: &[String],
-    kind: Kind,
-    mutate: impl FnOnce(&Slot) -> Option<Causal<Slot>>,
-) -> Option<Causal<Slot>> {
-    let mutate = Box::new(mutate) as Box<dyn FnOnce(&Slot) -> Option<Causal<Slot>> + '_>;
-    let Causal { store, seen } = match slot {
-        Slot::Map(map) => at(map, path, kind, mutate)?,
-        _ => at(&Map::default(), path, kind, mutate)?,
-    };
-    Some(Causal { store: Slot::Map(store), seen })
-}
-
-/// The delta of removing the key at the end of `path`, of whatever kinds; none if nothing is there.
-fn delete(map: &Map, path: &[String], dot: Dot) -> Option<Causal<Map>> {
-    let (name, below) = path.split_first()?;
-    if !below.is_empty() {
-        let key = Key { name: name.clone(), kind: Kind::Map };
-        let Some(Slot::Map(inner)) = map.get(&key) else { return None };
-        let Causal { store, seen } = delete(inner, below, dot)?;
-        return Some(Causal { store: OrMap(DotMap::naming(key, Slot::Map(store))), seen });
+        let Some(list) = self.find(above, Kind::List, name) else { return };
+        let gone: Vec<Id> = self.table.ordered(list).iter().skip(first).take(remove).copied().collect();
+        if !gone.is_empty() {
+            self.dot();
+        }
+        gone.into_iter().for_each(|id| self.clear(id));
     }
-    let keys = Kind::ALL.map(|kind| Key { name: name.clone(), kind });
-    let mut dots = vec![dot];
-    let mut delta = DotMap::default();
-    for key in keys {
-        if let Some(slot) = map.get(&key) {
-            slot.for_each_dot(&mut |dot| dots.push(dot));
-            delta.entries.insert(key, Slot::Empty);
+
+    /// Inserts an element where no other stands, after the one before `index`.
+    fn insert_at(&mut self, list: Id, index: usize, value: Value) {
+        let dot = self.dot();
+        let position = {
+            let ids = self.table.ordered(list);
+            let name =
+                |at: Option<usize>| match at.and_then(|at| ids.get(at)).map(|id| &self.table.entry(*id).name)
+                {
+                    Some(Value::Bytes(bytes)) => Some(&**bytes),
+                    _ => None,
+                };
+            Position::at(name(index.checked_sub(1)), name(Some(index)), dot)
+        };
+        let id = self.table.find_or_make(list, Kind::List, Name::Bytes(position.as_bytes()));
+        self.note(id, |hand| hand.put(id, dot, value));
+    }
+
+    /// Removes what is known of a name, of whatever kinds.
+    fn delete<'n>(&mut self, above: impl Iterator<Item = &'n str>, name: &str) {
+        let Some(map) = self.map(above) else { return };
+        let found: Vec<Id> =
+            Kind::ALL.iter().filter_map(|kind| self.table.find(map, *kind, Name::Text(name))).collect();
+        if found.is_empty() {
+            return;
+        }
+        self.dot();
+        for id in found {
+            self.table.leaves(id).into_iter().for_each(|leaf| self.clear(leaf));
         }
     }
-    (!delta.is_empty()).then(|| Causal { store: OrMap(delta), seen: CausalContext::from_iter(dots) })
+
+    /// Writes again, as of now, what an event wrote. Concurrent writes stay.
+    pub(crate) fn restamp(&mut self, id: Id, written: Dot) {
+        let event = self.table.events(id).written().iter().find(|event| event.dot == written);
+        let Some(value) = event.map(|event| event.value.clone()) else { return };
+        let dot = self.dot();
+        self.note(id, |hand| hand.put(id, dot, value));
+    }
+}
+
+/// Notes that a dot was removed, unless the edit itself had made it: who has not seen the edit does not know it.
+fn remember(removed: &mut Vec<Removed>, before: u64, older: Dot, dot: Dot) {
+    let own = older.replica == dot.replica;
+    if !own || older.seq <= before {
+        removed.push(Removed { dot: older, by: if own { dot.seq } else { 0 } });
+    }
 }

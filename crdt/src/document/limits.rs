@@ -14,3 +14,5 @@ pub const EDIT_BYTES_MAX: usize = 16 << 20;
 pub const LOG_BYTES_MAX: usize = 16 << 20;
 /// Events of one replica: 2^52. More than anybody makes; who claims them for another spends that other's id.
 pub const EVENTS_MAX: u64 = 1 << 52;
+/// Bytes of the position of an element in a list.
+pub const POSITION_BYTES_MAX: usize = 1_024;

@@ -1,103 +1,180 @@
-//! The log: which slots each event touched, so that `since(version)` costs what is missing, not what is there.
+//! The log: which removals came with which events, so that `since(version)` costs what is missing, not what is there.
 //!
-//! The one idea: the log keeps *where* events happened, not what they did. What the asker lacks is then what those
-//! slots hold *now*: a register written a thousand times costs one value, and a group of deltas can neither forget a
-//! removal nor a subtree that was cleared and filled again.
+//! What was *added* since a version needs no log: the table finds it by dot. What was *removed* is in no table any
+//! more, so the log keeps it: the dots, and nothing else. What a group brought and took away again is not even told
+//! by dot: whoever lacks a part of a group is sent all of its span, and what is seen but not stored has been removed.
 
 use super::limits::LOG_BYTES_MAX;
-use super::tree::{Place, Touched};
-use crate::{Lattice, ReplicaId, VersionVector};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::{Dot, Lattice, ReplicaId, VersionVector};
+use std::collections::{BTreeMap, VecDeque};
 
-/// Events that came together, and what they touched.
-#[derive(Clone, Debug)]
-struct Entry {
-    /// How far they extended the version.
-    gained: VersionVector,
-    touched: Box<[Place]>,
+/// Consecutive events of one replica that came together: after `start`, up to `end`.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    replica: ReplicaId,
+    start: u64,
+    end: u64,
 }
 
-/// Remembers the youngest events; what is older is below its base.
+/// A dot that was removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Removed {
+    pub(crate) dot: Dot,
+    /// The event of the same replica that took its place in its entry; 0 if there is none. As long as that one is
+    /// alive, it says by itself that this one is not: an entry holds at most one event of a replica.
+    pub(crate) by: u64,
+}
+
+/// Events that came together: so many spans, and so many dots that they removed.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    spans: u32,
+    removed: u32,
+}
+
+/// Remembers the youngest groups; what is older is below its base.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
-    /// Whoever lacks events that this version has can only be told the whole state.
+    /// Of whoever lacks one of these events it is not known what else they lack.
     base: VersionVector,
-    entries: VecDeque<Entry>,
-    /// The number of the first entry, counting from the beginning of time.
-    first: usize,
-    /// Per replica: the last of its events in an entry, and that entry's number, ascending.
-    of_replica: BTreeMap<ReplicaId, VecDeque<(u64, usize)>>,
-    bytes: usize,
+    groups: VecDeque<Group>,
+    spans: VecDeque<Span>,
+    removed: VecDeque<Removed>,
+}
+
+/// What somebody lacks.
+#[derive(Debug, Default)]
+pub(crate) struct Lacking {
+    /// Of each replica that something is lacking of: after which event, and up to which.
+    pub(crate) spans: Vec<(ReplicaId, u64, u64)>,
+    /// Which of the dots that they know have been removed, ascending.
+    pub(crate) removed: Vec<Dot>,
+    /// What else they have that this builds on.
+    pub(crate) builds_on: Vec<(ReplicaId, u64)>,
 }
 
 impl Log {
-    /// Records that the version was extended to `gained` by events that touched `touched`.
-    pub(crate) fn record(&mut self, gained: VersionVector, touched: &Touched) {
-        let touched = touched.places();
-        let number = self.first + self.entries.len();
-        for (replica, seq) in gained.iter() {
-            self.of_replica.entry(replica).or_default().push_back((seq, number));
+    /// Records that the version was extended from `before` to `gained`, and what was removed by that.
+    pub(crate) fn record(&mut self, gained: &VersionVector, before: &VersionVector, removed: &[Removed]) {
+        for (replica, end, start) in gained.beside(before) {
+            self.spans.push_back(Span { replica, start, end });
         }
-        self.bytes += bytes_of(&touched);
-        self.entries.push_back(Entry { gained, touched });
-        while self.bytes > LOG_BYTES_MAX && !self.entries.is_empty() {
+        self.removed.extend(removed);
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.groups.push_back(Group { spans: count(gained.len()), removed: count(removed.len()) });
+        while self.bytes() > LOG_BYTES_MAX && !self.groups.is_empty() {
             self.forget_oldest();
         }
+    }
+
+    /// What it takes in memory.
+    fn bytes(&self) -> usize {
+        self.groups.len() * size_of::<Group>()
+            + self.spans.len() * size_of::<Span>()
+            + self.removed.len() * size_of::<Removed>()
     }
 
     /// Forgets what `stable` covers, because everybody has it.
     pub(crate) fn cut(&mut self, stable: &VersionVector) {
-        while self.entries.front().is_some_and(|entry| stable.covers(&entry.gained)) {
+        while let Some(group) = self.groups.front() {
+            let mut spans = self.spans.iter().take(group.spans as usize);
+            if !spans.all(|span| span.end <= stable.seq(span.replica)) {
+                break;
+            }
             self.forget_oldest();
         }
     }
 
-    /// Notes events of which it is not known what they touched. Those that are known stay: a client that is sent a
-    /// whole state can still tell its own edits apart from it.
-    pub(crate) fn skip(&mut self, gained: VersionVector) {
-        self.base.merge(gained);
-    }
-
-    /// What the events touched that are in the document's `version` and not in `has`; none if the log was cut above
-    /// one of them.
-    pub(crate) fn touched_since(&self, has: &VersionVector, version: &VersionVector) -> Option<Touched> {
-        if !has.covers(&self.base) {
-            return None;
-        }
-        let mut touched = Touched::none();
-        for number in self.entries_beyond(has, version) {
-            self.entries[number - self.first].touched.iter().for_each(|place| touched.touch(place));
-        }
-        Some(touched)
-    }
-
-    fn entries_beyond(&self, has: &VersionVector, version: &VersionVector) -> BTreeSet<usize> {
-        let mut numbers = BTreeSet::new();
-        for (replica, _) in version.beyond(has).iter() {
-            let Some(events) = self.of_replica.get(&replica) else { continue };
-            let from = events.partition_point(|(last, _)| *last <= has.seq(replica));
-            numbers.extend(events.range(from..).map(|(_, number)| *number));
-        }
-        numbers
-    }
-
     fn forget_oldest(&mut self) {
-        let Some(Entry { gained, touched }) = self.entries.pop_front() else { return };
-        self.bytes -= bytes_of(&touched);
-        for (replica, _) in gained.iter() {
-            let Some(events) = self.of_replica.get_mut(&replica) else { continue };
-            events.pop_front_if(|(_, number)| *number == self.first);
-            if events.is_empty() {
-                self.of_replica.remove(&replica);
+        let Some(group) = self.groups.pop_front() else { return };
+        for span in self.spans.drain(..group.spans as usize) {
+            self.base.advance(span.replica, span.end);
+        }
+        self.removed.drain(..group.removed as usize);
+    }
+
+    /// What a replica at version `has` lacks of one at `version`, of which `alive` knows the live dots.
+    ///
+    /// Whoever lacks a part of a group is told all of it, as if they lacked it all; and then also what came after it.
+    pub(crate) fn lacking(
+        &self,
+        has: &VersionVector,
+        version: &VersionVector,
+        alive: impl Fn(Dot) -> bool,
+    ) -> Lacking {
+        let mut lowered = Lowered { has, starts: BTreeMap::new() };
+        if !has.covers(&self.base) {
+            lowered.starts.extend(self.base.iter().map(|(replica, _)| (replica, 0)));
+        }
+        let mut removed: Vec<Removed> = Vec::new();
+        let (first, mut spans_at, mut removed_at) = self.first_lacking(has, version);
+        for group in self.groups.range(first..) {
+            let (spans_from, removed_from) = (spans_at, removed_at);
+            spans_at += group.spans as usize;
+            removed_at += group.removed as usize;
+            let spans = || self.spans.range(spans_from..spans_at);
+            if spans().any(|span| span.end > lowered.seq(span.replica)) {
+                removed.extend(self.removed.range(removed_from..removed_at));
+                spans().for_each(|span| lowered.lower(span));
             }
         }
-        self.first += 1;
-        self.base.merge(gained);
+        let told = version.beside(has).map(|(replica, seq, has)| (replica, lowered.of(replica, has), seq));
+        let spans: Vec<(ReplicaId, u64, u64)> = told.filter(|(_, start, end)| start < end).collect();
+        let known = |dot: Dot| dot.seq <= lowered.seq(dot.replica);
+        let told_by_another =
+            |Removed { dot, by }: Removed| by > 0 && alive(Dot { replica: dot.replica, seq: by });
+        let removed = removed.into_iter().filter(|removed| known(removed.dot) && !told_by_another(*removed));
+        let mut removed: Vec<Dot> = removed.map(|removed| removed.dot).collect();
+        removed.sort_unstable();
+        removed.dedup();
+        // Of what is told again, anything that they have may have removed something: it is not among it now.
+        let builds_on = match lowered.starts.is_empty() {
+            true => Vec::new(),
+            false => version.iter().map(|(replica, seq)| (replica, seq.min(lowered.seq(replica)))).collect(),
+        };
+        Lacking { spans, removed, builds_on }
+    }
+
+    /// The first group of which something is lacking, and where its spans and its removals begin: found from the
+    /// youngest back, until all that is lacking has been met.
+    fn first_lacking(&self, has: &VersionVector, version: &VersionVector) -> (usize, usize, usize) {
+        if !has.covers(&self.base) {
+            return (0, 0, 0);
+        }
+        let mut unmet = version.events_beyond(has);
+        let (mut spans_at, mut removed_at) = (self.spans.len(), self.removed.len());
+        for (at, group) in self.groups.iter().enumerate().rev() {
+            if unmet == 0 {
+                return (at + 1, spans_at, removed_at);
+            }
+            let end = spans_at;
+            spans_at -= group.spans as usize;
+            removed_at -= group.removed as usize;
+            let lacked = |span: &Span| span.end.saturating_sub(span.start.max(has.seq(span.replica)));
+            unmet = unmet.saturating_sub(self.spans.range(spans_at..end).map(lacked).sum());
+        }
+        (0, spans_at, removed_at)
     }
 }
 
-/// What an entry takes in memory, about.
-fn bytes_of(touched: &[Place]) -> usize {
-    const ENTRY: usize = 128;
-    ENTRY + touched.iter().map(Place::bytes).sum::<usize>()
+/// A version, with some replicas taken back to where groups of theirs start.
+struct Lowered<'a> {
+    has: &'a VersionVector,
+    starts: BTreeMap<ReplicaId, u64>,
+}
+
+impl Lowered<'_> {
+    fn seq(&self, replica: ReplicaId) -> u64 {
+        self.of(replica, self.has.seq(replica))
+    }
+
+    fn of(&self, replica: ReplicaId, has: u64) -> u64 {
+        self.starts.get(&replica).map_or(has, |start| has.min(*start))
+    }
+
+    fn lower(&mut self, span: &Span) {
+        if span.start < self.seq(span.replica) {
+            self.starts.insert(span.replica, span.start);
+        }
+    }
 }

@@ -1,35 +1,48 @@
-//! A document: a tree of causal types with text keys, one causal context at its root, and a log of what was touched.
+//! A document: a tree of causal types with text keys, one version at its root, and a log of what was removed.
 //!
-//! It changes in exactly two places, [`commit`](Document::commit) and [`apply`](Document::apply), and both go through
-//! one private method. A delta is applied only where everything before it has been applied: that is causal delivery,
-//! with nothing to buffer. It is also why a document's context has no gaps and can serve as its version; a store
-//! without that rule must keep the two apart (see [`dot`](crate::dot)).
+//! ```text
+//!   edit ─▶ Transaction ─┐            ┌─▶ table   every live entry, found by key and by dot
+//!                        ├─▶ document ┼─▶ version which events have been applied
+//!   Delta ─▶ apply ──────┘            └─▶ log     which dots were removed, by which events
+//!
+//!   since(version) = what the table has beyond it, by dot  +  what the log removed beyond it
+//! ```
+//!
+//! The meaning is that of a [`Causal`](crate::store::Causal) [`OrMap`](crate::causal::OrMap) of the types in
+//! [`causal`](crate::causal), which is the specification and is held against this in the tests. What is here is the
+//! same mathematics with an index by dot: a delta tells what was added by key and what was removed by dot, so that
+//! producing and applying one cost what is in it.
+//!
+//! A delta is applied only where everything it builds on has been applied: that is causal delivery, with nothing to
+//! buffer. It is also why a document's context has no gaps and can serve as its version; a store without that rule
+//! must keep the two apart (see [`dot`](crate::dot)).
 
 pub mod limits;
 
+mod change;
 mod delta;
 mod edit;
+mod format;
+mod kind;
+mod lanes;
 mod log;
-mod tree;
+mod merge;
+mod read;
+mod table;
 
-pub use delta::{DecodeError, Delta, FORMAT};
+pub use change::{Change, What};
+pub use delta::{DecodeError, Delta};
 pub use edit::{EditError, Op, Transaction};
-pub use tree::{Key, Kind, Map, Slot};
+pub use format::FORMAT;
+pub use kind::Kind;
+pub use read::{ListView, MapView, RegisterView, SetView, View};
 
-use crate::causal::OrMap;
-use crate::store::Causal;
-use crate::{Dot, Lattice, ReplicaId, Stamp, Time, Value, VersionVector};
+use crate::{Lattice, ReplicaId, Stamp, Time, VersionVector};
+use change::Recorder;
+use edit::Hand;
 use log::Log;
-use tree::{Contexts, Touched, latest_in, merge_map};
-
-/// A leaf of the tree that changed, and of what kind it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The keys from the root down.
-    pub path: Vec<String>,
-    /// What stands, or stood, there.
-    pub kind: Kind,
-}
+use std::borrow::Borrow;
+use table::{Table, Written};
 
 /// A delta that cannot be applied yet: events before it are missing. Ask for `since(have)`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,15 +68,25 @@ pub struct Gap {
 #[derive(Clone, Debug)]
 pub struct Document {
     replica: ReplicaId,
-    tree: Causal<Map>,
+    table: Table,
+    version: VersionVector,
     latest: Stamp,
     log: Log,
+    /// What has changed since somebody asked, if anybody has said that they will.
+    changes: Option<Recorder>,
 }
 
 impl Document {
     /// An empty document, to be edited as `replica`. No two replicas that are alive may share an id.
     pub fn new(replica: ReplicaId) -> Self {
-        Document { replica, tree: Causal::default(), latest: Stamp::default(), log: Log::default() }
+        Document {
+            replica,
+            table: Table::default(),
+            version: VersionVector::default(),
+            latest: Stamp::default(),
+            log: Log::default(),
+            changes: None,
+        }
     }
 
     /// Who edits this replica.
@@ -73,135 +96,118 @@ impl Document {
 
     /// Which events have been applied.
     pub fn version(&self) -> &VersionVector {
-        self.tree.seen.vector()
+        &self.version
     }
 
-    /// Edits the document at wall-clock time `now`; answers with what changed.
+    /// How many entries are alive: keys, items and elements.
+    pub fn len(&self) -> usize {
+        self.table.len() - 1
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Edits the document at wall-clock time `now`; whether anything was done.
     ///
     /// # Errors
     /// If an operation is beyond a [limit](limits); then nothing is changed.
-    pub fn edit(
-        &mut self,
-        now: Time,
-        build: impl FnOnce(&mut Transaction),
-    ) -> Result<Vec<Change>, EditError> {
+    pub fn edit(&mut self, now: Time, build: impl FnOnce(&mut Transaction)) -> Result<bool, EditError> {
         let mut transaction = Transaction::default();
         build(&mut transaction);
-        self.commit(now, transaction.into_ops())
+        self.commit(now, transaction)
     }
 
-    /// Applies `ops` together, as [`edit`](Self::edit) does.
+    /// Applies operations together, as [`edit`](Self::edit) does.
     ///
     /// # Errors
     /// If an operation is beyond a [limit](limits); then nothing is changed.
-    pub fn commit(&mut self, now: Time, ops: Vec<Op>) -> Result<Vec<Change>, EditError> {
-        ops.iter().try_for_each(Op::check)?;
-        let bytes = ops.iter().map(Op::bytes).sum();
-        if bytes > limits::EDIT_BYTES_MAX {
-            return Err(EditError::EditTooLarge { bytes });
-        }
-        let before = self.version().seq(self.replica);
-        if before.saturating_add(ops.len() as u64) > limits::EVENTS_MAX {
-            return Err(EditError::ReplicaSpent);
-        }
-        let (mut changes, mut touched) = (Vec::new(), Touched::none());
-        for op in ops {
-            let dot = self.tree.seen.next(self.replica);
-            let stamp = self.latest.next(now);
-            let Some(delta) = op.delta(&self.tree.store, dot, stamp) else { continue };
-            self.latest = stamp;
-            touched.add(&Touched::of_map(&delta.store));
-            self.merge(delta, &mut changes);
-        }
-        let seq = self.version().seq(self.replica);
+    pub fn commit(&mut self, now: Time, edit: impl Into<Transaction>) -> Result<bool, EditError> {
+        let steps = edit.into().checked(self)?;
+        let before = self.version.next(self.replica).seq - 1;
+        // All that is written together is written at one time.
+        let stamp = self.latest.next(now);
+        let mut hand = Hand::new(self.replica, before, stamp, &mut self.table, self.changes.as_mut());
+        steps.run(&mut hand);
+        let (seq, removed) = hand.done();
         if seq > before {
-            self.log.record(VersionVector::from_iter([(self.replica, seq)]), &touched);
+            self.latest = stamp;
         }
-        Ok(changes)
+        self.advance(before, seq, &removed);
+        Ok(seq > before)
     }
 
     /// Writes again what this replica wrote at times after `now`, because its clock was wrong then, as far as `known`
-    /// does not have it; answers with what changed. From then on the clock goes by `now` again.
-    pub fn restamp(&mut self, now: Time, known: &VersionVector) -> Vec<Change> {
-        let mut wrong = Vec::new();
-        tree::for_each_register(&self.tree.store, &mut Vec::new(), &mut |path, register| {
-            let unknown = |dot: &Dot| dot.replica == self.replica && !known.contains(*dot);
-            let own = register.dots().filter(|(dot, stamp, _)| unknown(dot) && stamp.time() > now);
-            wrong.extend(own.map(|(dot, _, _)| (path.to_vec(), dot)));
+    /// does not have it. From then on the clock goes by `now` again.
+    pub fn restamp(&mut self, now: Time, known: &VersionVector) {
+        let before = self.version.next(self.replica).seq - 1;
+        let own = self.replica;
+        let is_wrong = |event: &Written| {
+            event.dot.replica == own && !known.contains(event.dot) && event.stamp.time() > now
+        };
+        let (mut wrong, mut latest) = (Vec::new(), Stamp::default());
+        self.table.each_written(|id, event| match is_wrong(event) {
+            true => wrong.push((id, event.dot)),
+            false => latest = latest.max(event.stamp),
         });
-        let (mut changes, mut touched) = (Vec::new(), Touched::none());
-        self.latest = Stamp::default();
-        for (path, written) in &wrong {
-            let dot = self.tree.seen.next(self.replica);
-            self.latest = self.latest.next(now);
-            let Some(delta) = edit::restamp(&self.tree.store, path, dot, self.latest, *written) else {
-                continue;
-            };
-            touched.add(&Touched::of_map(&delta.store));
-            self.merge(delta, &mut changes);
-        }
-        if !wrong.is_empty() {
-            let seq = self.version().seq(self.replica);
-            self.log.record(VersionVector::from_iter([(self.replica, seq)]), &touched);
-        }
-        self.latest = self.latest.max(latest_in(&self.tree.store));
-        changes
+        let stamp = Stamp::default().next(now);
+        self.latest = latest.max(stamp);
+        let mut hand = Hand::new(self.replica, before, stamp, &mut self.table, self.changes.as_mut());
+        wrong.into_iter().for_each(|(id, dot)| hand.restamp(id, dot));
+        let (seq, removed) = hand.done();
+        self.advance(before, seq, &removed);
     }
 
-    /// Applies what another replica sent; answers with what changed. Doing so again changes nothing.
+    /// Notes that this replica has made events.
+    fn advance(&mut self, before: u64, seq: u64, removed: &[log::Removed]) {
+        if seq > before {
+            let then = VersionVector::from_iter([(self.replica, before)]);
+            self.version.advance(self.replica, seq);
+            self.log.record(&VersionVector::from_iter([(self.replica, seq)]), &then, removed);
+        }
+        self.table.by_dot.settle();
+    }
+
+    /// Applies what another replica sent; whether anything in it was new. Doing so again changes nothing.
     ///
     /// # Errors
     /// If events before it are missing; then nothing is changed.
-    pub fn apply(&mut self, delta: Delta) -> Result<Vec<Change>, Gap> {
-        if !self.version().covers(&delta.from) {
-            return Err(Gap { missing: delta.from.events_beyond(self.version()) });
+    pub fn apply(&mut self, delta: impl Borrow<Delta>) -> Result<bool, Gap> {
+        let delta = delta.borrow();
+        if !self.version.covers(delta.from()) {
+            return Err(Gap { missing: delta.from().events_beyond(&self.version) });
         }
-        let gained = delta.to.beyond(self.version());
-        let mut changes = Vec::new();
+        let gained = delta.to().beyond(&self.version);
         if gained.is_empty() {
-            return Ok(changes);
+            return Ok(false);
         }
-        let touched = Touched::of_map(&delta.root);
-        self.latest = self.latest.max(delta.latest);
-        self.merge(Causal { store: delta.root, seen: delta.to.into() }, &mut changes);
-        match touched {
-            // A whole state: nobody who lacks it can be told less.
-            Touched::Whole => self.log.skip(gained),
-            touched => self.log.record(gained, &touched),
-        }
-        Ok(changes)
+        let removed = merge::merge(&mut self.table, &self.version, delta, self.changes.as_mut());
+        self.log.record(&gained, &self.version, &removed);
+        self.version.merge(gained);
+        self.latest = self.latest.max(delta.latest());
+        self.table.by_dot.settle();
+        Ok(true)
     }
 
-    /// The one way in: merges a delta into the tree and notes what changed.
-    fn merge(&mut self, delta: Causal<Map>, changes: &mut Vec<Change>) {
-        let seen = Contexts { ours: &self.tree.seen, theirs: &delta.seen };
-        merge_map(&mut self.tree.store, delta.store, seen, false, None, &mut |path| {
-            changes.push(Change { path: path.names(), kind: path.kind() });
-        });
-        self.tree.seen.merge(delta.seen);
-    }
-
-    /// What a replica at version `has` lacks, as one joined group; the whole state if the log no longer tells.
+    /// What a replica at version `has` lacks, as one group. It is made for that replica, or one that has more.
     pub fn since(&self, has: &VersionVector) -> Delta {
-        let version = self.version();
         if has.is_empty() {
             return self.state();
         }
-        let Some(touched) = self.log.touched_since(has, version) else { return self.state() };
-        let from = version.iter().map(|(replica, seq)| (replica, seq.min(has.seq(replica)))).collect();
-        let root = if version.beyond(has).is_empty() { Map::default() } else { touched.of(&self.tree.store) };
-        Delta { from, to: version.clone(), latest: latest_in(&root), root }
+        let alive = |dot| self.table.holder(dot).is_some();
+        format::delta(&self.table, &self.log.lacking(has, &self.version, alive))
     }
 
-    /// The whole state, to be stored, or sent to whoever is too far behind. It can always be applied.
+    /// The whole state, to be stored, or sent to whoever has nothing: what there is since the empty version. It can
+    /// always be applied.
     pub fn state(&self) -> Delta {
-        let root = Touched::Whole.of(&self.tree.store);
-        Delta { from: VersionVector::default(), to: self.version().clone(), latest: latest_in(&root), root }
+        format::state(&self.table, &self.version)
     }
 
-    /// The bytes of [`state`](Self::state), without a copy of it.
-    pub fn encode_state(&self) -> Vec<u8> {
-        delta::encode(&VersionVector::default(), self.version(), &self.tree.store, true)
+    /// The bytes of [`state`](Self::state). Equal states have equal bytes.
+    pub fn encode_state(&self) -> bytes::Bytes {
+        self.state().encode()
     }
 
     /// The name of the state: equal for equal states, whatever their history. Not made to withstand an adversary.
@@ -209,69 +215,18 @@ impl Document {
         xxhash_rust::xxh3::xxh3_128(&self.encode_state())
     }
 
-    /// Forgets the log of what every replica is known to have. Who lacks more is sent the whole state.
+    /// Forgets the log of what every replica is known to have. Who lacks more is sent more than that.
     pub fn cut_log(&mut self, stable: &VersionVector) {
         self.log.cut(stable);
     }
 
-    /// The tree.
-    pub fn root(&self) -> &Map {
-        &self.tree.store
+    /// Notes changes from now on, local and remote ones alike, for whoever [takes](Self::take_changes) them.
+    pub fn watch(&mut self) {
+        self.changes.get_or_insert_default();
     }
 
-    /// What stands at `path` of the given kind.
-    pub fn slot(&self, path: &[&str], kind: Kind) -> Option<&Slot> {
-        let (last, above) = path.split_last()?;
-        self.map(above)?.get(&Key { name: (*last).to_owned(), kind })
-    }
-
-    /// The map at `path`; the root for an empty path.
-    pub fn map(&self, path: &[&str]) -> Option<&Map> {
-        path.iter().try_fold(self.root(), |map, name| {
-            match map.get(&Key { name: (*name).to_owned(), kind: Kind::Map }) {
-                Some(Slot::Map(map)) => Some(map),
-                _ => None,
-            }
-        })
-    }
-
-    /// The value of the register at `path`: the winner, if there were concurrent writes.
-    pub fn register(&self, path: &[&str]) -> Option<&Value> {
-        match self.slot(path, Kind::Register) {
-            Some(Slot::Register(register)) => register.get(),
-            _ => None,
-        }
-    }
-
-    /// The concurrent values of the register at `path` that did not win.
-    pub fn conflicts(&self, path: &[&str]) -> Vec<&Value> {
-        match self.slot(path, Kind::Register) {
-            Some(Slot::Register(register)) => register.conflicts().collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The value of the counter at `path`; 0 if there is none.
-    pub fn counter(&self, path: &[&str]) -> i64 {
-        match self.slot(path, Kind::Counter) {
-            Some(Slot::Counter(counter)) => counter.value(),
-            _ => 0,
-        }
-    }
-
-    /// The items of the set at `path`, in order.
-    pub fn items(&self, path: &[&str]) -> Vec<&Value> {
-        match self.slot(path, Kind::Set) {
-            Some(Slot::Set(set)) => set.iter().collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The names of the keys of the map at `path`, in order, each once.
-    pub fn keys(&self, path: &[&str]) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            self.map(path).into_iter().flat_map(OrMap::iter).map(|(key, _)| key.name.as_str()).collect();
-        names.dedup();
-        names
+    /// What has changed since this was last asked, if the document is [watched](Self::watch).
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.changes.as_mut().map(|changes| changes.take(&self.table)).unwrap_or_default()
     }
 }

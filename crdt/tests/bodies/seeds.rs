@@ -41,7 +41,7 @@ pub fn deltas() -> Vec<Vec<u8>> {
     let mut versions: Vec<VersionVector> = histories().iter().map(|each| each.version().clone()).collect();
     versions.extend(replicas(30).iter().map(|each| each.version().clone()));
     let since = |document: &Document| -> Vec<Vec<u8>> {
-        versions.iter().map(|version| document.since(version).encode()).collect()
+        versions.iter().map(|version| document.since(version).encode().to_vec()).collect()
     };
     let mut all: Vec<Vec<u8>> =
         (20..40).step_by(4).flat_map(replicas).flat_map(|each| since(&each)).collect();

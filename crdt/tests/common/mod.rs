@@ -3,10 +3,11 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
+pub(crate) mod spec;
 pub(crate) mod worlds;
 
 use watersmeet_crdt::document::Op;
-use watersmeet_crdt::{Document, Value};
+use watersmeet_crdt::{Document, Time, Value};
 
 /// A small random number generator (splitmix64); a seed repeats everything.
 #[derive(Clone, Debug)]
@@ -40,12 +41,40 @@ pub(crate) fn random_op(rng: &mut Rng) -> Op {
     let depth = 1 + rng.below(3);
     let path: Vec<String> = (0..depth).map(|_| rng.pick(&["a", "b", "c"]).to_owned()).collect();
     let value = random_value(rng);
-    match rng.below(10) {
-        0..=2 => Op::Set(path, value),
-        3 => Op::Increment(path, i64::try_from(rng.below(7)).unwrap() - 3),
-        4..=6 => Op::Insert(path, value),
-        7..=8 => Op::Remove(path, value),
+    match rng.below(20) {
+        0..=4 => Op::Set(path, value),
+        5..=6 => Op::Increment(path, i64::try_from(rng.below(7)).unwrap() - 3),
+        7..=9 => Op::Insert(path, value),
+        10..=11 => Op::Remove(path, value),
+        12 => Op::Include(path, value),
+        13 => Op::Exclude(path, value),
+        14 => Op::Flag(path, rng.chance(60)),
+        15 => Op::Guard(path, rng.chance(40)),
+        16..=17 => Op::Splice(path, 0, 0, (0..1 + rng.below(3)).map(|_| random_value(rng)).collect()),
         _ => Op::Delete(path),
+    }
+}
+
+/// A random operation whose indexes fit the document: elements are also inserted in the middle, replaced and removed.
+pub(crate) fn random_op_on(document: &Document, rng: &mut Rng) -> Op {
+    let op = random_op(rng);
+    let Op::Splice(path, _, _, insert) = op else { return op };
+    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+    let len = document.list(&names).len();
+    let index = rng.below(len + 1);
+    match rng.below(4) {
+        0 if index < len => Op::Replace(path, index, random_value(rng)),
+        1 => Op::Splice(path, index, rng.below(len - index + 1), Vec::new()),
+        2 => Op::Splice(path, index, rng.below(len - index + 1), insert),
+        _ => Op::Splice(path, index, 0, insert),
+    }
+}
+
+/// Commits a few random operations, each of which sees those before it.
+pub(crate) fn random_edit(document: &mut Document, now: Time, rng: &mut Rng) {
+    for _ in 0..1 + rng.below(3) {
+        let op = random_op_on(document, rng);
+        document.commit(now, vec![op]).expect("within limits");
     }
 }
 

@@ -45,9 +45,9 @@ fn who_comes_back_is_sent_the_difference() {
     client.open(DOCUMENT);
     let now = Time::default();
     let op = |n: i64| Op::Insert(vec!["set".into()], Value::from(n));
-    client.edit(DOCUMENT, now, (0..5_000).map(op).collect()).unwrap();
+    client.edit(DOCUMENT, now, (0..5_000).map(op).collect::<Vec<_>>()).unwrap();
     let known = client.document(DOCUMENT).unwrap().version().clone();
-    client.edit(DOCUMENT, now, (5_000..5_010).map(op).collect()).unwrap();
+    client.edit(DOCUMENT, now, (5_000..5_010).map(op).collect::<Vec<_>>()).unwrap();
     let [delta] = &deltas(&online(&mut client, now, known.clone()))[..] else {
         panic!("one delta was expected")
     };

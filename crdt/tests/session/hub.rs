@@ -31,7 +31,7 @@ impl Hub {
     pub(crate) fn new() -> Self {
         let document = Document::new(Self::REPLICA);
         Hub {
-            disk: document.encode_state(),
+            disk: document.encode_state().to_vec(),
             document,
             durable: VersionVector::default(),
             writing: Vec::new(),
@@ -76,7 +76,7 @@ impl Hub {
 
     /// The disk has it: whoever sent it is told so, and all others are told what it is.
     pub(crate) fn commit(&mut self) {
-        self.disk = self.document.encode_state();
+        self.disk = self.document.encode_state().to_vec();
         self.durable = self.document.version().clone();
         for (author, gained) in std::mem::take(&mut self.writing) {
             if let Some(line) = self.lines.get_mut(&author) {

@@ -2,52 +2,65 @@
 //! and a counter.
 
 use crate::crdt::peer::{Digest, Op, Part, Peer};
-use watersmeet_crdt::document::{Key, Kind, Op as Edit, Slot};
+use watersmeet_crdt::document::{MapView, RegisterView, SetView, Transaction};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, Value, VersionVector};
+
 pub struct Watersmeet(Document);
-fn path(a: &[&str]) -> Vec<String> {
-    a.iter().map(|s| s.to_string()).collect()
-}
-fn ops(ops: &[Op<'_>]) -> Vec<Edit> {
-    let mut v = Vec::with_capacity(ops.len());
-    for op in ops {
-        match *op {
-            Op::Inc(n) => v.push(Edit::Increment(path(&["c"]), n.into())),
-            Op::Add(k) => v.push(Edit::Insert(path(&["s"]), Value::from(k))),
-            Op::Remove(k) => v.push(Edit::Remove(path(&["s"]), Value::from(k))),
-            Op::Put(k, x) => v.push(Edit::Set(path(&["m", k]), Value::from(x))),
-            Op::Delete(k) => v.push(Edit::Delete(path(&["m", k]))),
-            Op::Feature(f) => {
-                v.push(Edit::Set(path(&["f", &f.id, "n"]), Value::from(f.name.as_str())));
-                v.push(Edit::Set(path(&["f", &f.id, "g"]), Value::from(f.geometry.clone())));
-                for t in &f.tags {
-                    v.push(Edit::Insert(path(&["f", &f.id, "t"]), Value::from(t.as_str())));
-                }
-                v.push(Edit::Increment(path(&["f", &f.id, "v"]), f.votes.into()));
-            }
-            Op::Geometry(id, g) => v.push(Edit::Set(path(&["f", id, "g"]), Value::from(g.to_vec()))),
+
+const NOW: Time = Time::from_millis(1_700_000_000_000);
+
+fn write(tx: &mut Transaction, op: &Op<'_>) {
+    match *op {
+        Op::Inc(n) => tx.increment(&["c"], n.into()),
+        Op::Add(k) => tx.insert(&["s"], k),
+        Op::Remove(k) => tx.remove(&["s"], k),
+        Op::Put(k, x) => tx.set(&["m", k], x),
+        Op::Delete(k) => tx.delete(&["m", k]),
+        Op::Feature(f) => {
+            tx.set(&["f", &f.id, "n"], f.name.as_str());
+            tx.set(&["f", &f.id, "g"], f.geometry.as_slice());
+            f.tags.iter().for_each(|t| tx.insert(&["f", &f.id, "t"], t.as_str()));
+            tx.increment(&["f", &f.id, "v"], f.votes.into());
         }
+        Op::Geometry(id, g) => tx.set(&["f", id, "g"], g),
     }
-    v
 }
-fn decode_version(bytes: &[u8]) -> VersionVector {
-    postcard::from_bytes(bytes).unwrap()
+
+fn text(v: &Value) -> &[u8] {
+    v.text().unwrap().as_bytes()
+}
+
+fn written<'a>(r: Option<RegisterView<'a>>) -> &'a Value {
+    r.and_then(RegisterView::get).unwrap()
+}
+
+fn feature(id: &str, f: MapView<'_>, d: &mut Digest) {
+    let Value::Bytes(geometry) = written(f.register("g")) else { panic!() };
+    let mut tags = Digest::default();
+    f.set("t").into_iter().flat_map(SetView::iter).for_each(|t| tags.entry(&[text(t)]));
+    d.entry(&[
+        id.as_bytes(),
+        text(written(f.register("n"))),
+        geometry,
+        &tags.hash.to_le_bytes(),
+        &(f.counter("v") as u64).to_le_bytes(),
+    ]);
 }
 
 impl Peer for Watersmeet {
     fn new(actor: u64) -> Self {
         Watersmeet(Document::new(ReplicaId::new(actor)))
     }
-    fn commit(&mut self, o: &[Op<'_>]) {
-        self.0.commit(Time::from_millis(1_700_000_000_000), ops(o)).unwrap();
+    fn commit(&mut self, ops: &[Op<'_>]) {
+        self.0.edit(NOW, |tx| ops.iter().for_each(|op| write(tx, op))).unwrap();
     }
-    fn commit_and_emit(&mut self, o: &[Op<'_>]) -> Option<Vec<u8>> {
+    fn commit_and_emit(&mut self, ops: &[Op<'_>]) -> Option<Vec<u8>> {
         let v = self.0.version().clone();
-        self.commit(o);
-        Some(self.0.since(&v).encode())
+        self.commit(ops);
+        Some(self.0.since(&v).encode().into())
     }
     fn save(&mut self) -> Vec<u8> {
-        self.0.encode_state()
+        self.0.encode_state().into()
     }
     fn load(actor: u64, b: &[u8]) -> Self {
         let mut m = Self::new(actor);
@@ -58,47 +71,34 @@ impl Peer for Watersmeet {
         postcard::to_allocvec(self.0.version()).unwrap()
     }
     fn diff(&mut self, v: &[u8]) -> Vec<u8> {
-        self.0.since(&decode_version(v)).encode()
+        let version: VersionVector = postcard::from_bytes(v).unwrap();
+        self.0.since(&version).encode().into()
     }
     fn merge(&mut self, b: &[u8]) {
         self.0.apply(Delta::decode(b).unwrap()).unwrap();
     }
     fn read_all(&self, part: Part) -> Digest {
         let mut d = Digest::default();
+        let map = |name| self.0.map(&[name]).into_iter().flat_map(MapView::iter);
         match part {
             Part::Counter => d.n = self.0.counter(&["c"]) as u64,
             Part::Set => {
-                for i in self.0.items(&["s"]) {
-                    d.entry(&[i.text().unwrap().as_bytes()])
-                }
+                let set = self.0.root().set("s");
+                set.into_iter().flat_map(SetView::iter).for_each(|i| d.entry(&[text(i)]));
             }
             Part::Map => {
-                for (k, s) in self.0.map(&["m"]).into_iter().flat_map(|m| m.iter()) {
-                    if let Slot::Register(r) = s {
-                        d.entry(&[k.name.as_bytes(), r.get().unwrap().text().unwrap().as_bytes()])
+                use watersmeet_crdt::document::View;
+                for (k, _, v) in map("m") {
+                    if let View::Register(r) = v {
+                        d.entry(&[k.as_bytes(), text(r.get().unwrap())]);
                     }
                 }
             }
             Part::Features => {
-                for (k, s) in self.0.map(&["f"]).into_iter().flat_map(|m| m.iter()) {
-                    if let Slot::Map(f) = s {
-                        let g = |n: &str, kind| f.get(&Key { name: n.into(), kind });
-                        let Some(Slot::Register(n)) = g("n", Kind::Register) else { panic!() };
-                        let Some(Slot::Register(geo)) = g("g", Kind::Register) else { panic!() };
-                        let Some(Slot::Set(t)) = g("t", Kind::Set) else { panic!() };
-                        let Some(Slot::Counter(v)) = g("v", Kind::Counter) else { panic!() };
-                        let mut td = Digest::default();
-                        for i in t.iter() {
-                            td.entry(&[i.text().unwrap().as_bytes()])
-                        }
-                        let Some(Value::Bytes(gb)) = geo.get() else { panic!() };
-                        d.entry(&[
-                            k.name.as_bytes(),
-                            n.get().unwrap().text().unwrap().as_bytes(),
-                            gb,
-                            &td.hash.to_le_bytes(),
-                            &(v.value() as u64).to_le_bytes(),
-                        ]);
+                use watersmeet_crdt::document::View;
+                for (id, _, v) in map("f") {
+                    if let View::Map(f) = v {
+                        feature(id, f, &mut d);
                     }
                 }
             }

@@ -1,0 +1,409 @@
+//! The bytes of deltas and states, drawn in `docs/wire.md`: columns, each small before any general compression.
+//!
+//! ```text
+//!   format ▸ replicas, from, to ▸ removed dots ▸ tree ▸ dots ▸ stamps ▸ values
+//! ```
+//!
+//! The tree names every entry once, depth first, each name by what it does not share with its sibling's before. The
+//! entries that hold events are its *cells*; the other columns have something for each cell, in the same order, and
+//! no lengths: what has been read of the tree says how much of each is to come.
+//!
+//! A state is the delta from nothing; there is no second format.
+
+use super::delta::{Delta, Offsets};
+use super::kind::{Kind, Payload};
+use super::log::Lacking;
+use super::table::{Events, Id, ROOT, Table, Written, first_bytes};
+use crate::value::canonical;
+use crate::wire::{put, put_bytes, put_signed, put_wide, zigzag};
+use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
+
+/// The number of the format that is written.
+pub const FORMAT: u8 = 2;
+
+/// How many bytes a name may share with the one before: so that few bytes cannot stand for many.
+pub(crate) const SHARED_MAX: usize = 63;
+/// In the head of a run of children: whether each of them holds several events.
+pub(crate) const SEVERAL: u64 = 8;
+/// How far a head's number is shifted, to make room for kind and [`SEVERAL`].
+pub(crate) const HEAD_BITS: u32 = 4;
+/// Milliseconds of 2020-01-01, from which the first stamp is counted.
+pub(crate) const STAMP_EPOCH: i64 = 1_577_836_800_000;
+/// From these on a value's tag says its content: a small number, a short text, short bytes.
+pub(crate) const SMALL_INT: u8 = 0x40;
+pub(crate) const SHORT_TEXT: u8 = 0x80;
+pub(crate) const SHORT_BYTES: u8 = 0xc0;
+/// How many of them there are of each.
+pub(crate) const SHORT: usize = 0x40;
+
+/// The whole of `table` at `version`: the delta from nothing.
+pub(crate) fn state(table: &Table, version: &VersionVector) -> Delta {
+    let lacking = Lacking {
+        spans: version.iter().map(|(replica, seq)| (replica, 0, seq)).collect(),
+        ..Lacking::default()
+    };
+    encode(table, &lacking, |id| table.ordered(id))
+}
+
+/// What `lacking` says of `table`.
+pub(crate) fn delta(table: &Table, lacking: &Lacking) -> Delta {
+    let chosen = Chosen::new(table, lacking);
+    encode(table, lacking, |id| chosen.below(id))
+}
+
+fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id] + Copy) -> Delta {
+    let header = Header::of(lacking);
+    let mut columns = Columns::new(table, &header);
+    columns.children(ROOT, below);
+    let Columns { tree, dots, stamps, values, .. } = columns;
+    let mut out = Vec::with_capacity(64 + tree.len() + values.len() + 3 * dots.len() + stamps.len());
+    out.push(FORMAT);
+    header.encode(&lacking.removed, &mut out);
+    let mut offsets = Offsets { tree: out.len(), ..Offsets::default() };
+    (offsets.dots_count, offsets.stamps_count) = (dots.len() as u64, stamps.len() as u64);
+    out.extend_from_slice(&tree);
+    encode_dots(&dots, &header, &mut out);
+    offsets.stamps = out.len();
+    encode_stamps(&stamps, &mut out);
+    offsets.values = out.len();
+    out.extend_from_slice(&values);
+    offsets.dots = offsets.tree + tree.len();
+    let latest = stamps.into_iter().max().unwrap_or_default();
+    Delta::made(out.into(), &header.replicas, &lacking.removed, latest, offsets)
+}
+
+/// Of each replica that a delta speaks of: after which event it starts, and up to which it goes.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) replicas: Vec<(ReplicaId, u64, u64)>,
+}
+
+impl Header {
+    /// Besides the replicas of which something is lacking, those of which something is removed: the receiver must
+    /// have heard of that.
+    fn of(lacking: &Lacking) -> Self {
+        let removed = lacking.removed.chunk_by(|a, b| a.replica == b.replica).filter_map(<[Dot]>::last);
+        let builds_on = lacking.builds_on.iter().copied().filter(|(_, seq)| *seq > 0);
+        let mut replicas = lacking.spans.clone();
+        for (replica, seq) in builds_on.chain(removed.map(|dot| (dot.replica, dot.seq))) {
+            if let Err(at) = replicas.binary_search_by_key(&replica, |(replica, ..)| *replica) {
+                replicas.insert(at, (replica, seq, seq));
+            }
+        }
+        Header { replicas }
+    }
+
+    fn place(&self, replica: ReplicaId) -> Option<usize> {
+        self.replicas.binary_search_by_key(&replica, |(id, ..)| *id).ok()
+    }
+
+    /// Replicas ascending, as differences; then the removed dots in runs.
+    fn encode(&self, removed: &[Dot], out: &mut Vec<u8>) {
+        put(out, self.replicas.len() as u64);
+        let mut last = 0;
+        for (replica, from, to) in &self.replicas {
+            put(out, replica.get() - last);
+            put(out, *from);
+            put(out, to - from);
+            last = replica.get();
+        }
+        let runs = || removed.chunk_by(|a, b| a.replica == b.replica && a.seq + 1 == b.seq);
+        put(out, runs().count() as u64);
+        let (mut place, mut end) = (0, 0);
+        for run in runs() {
+            let Some(at) = self.place(run[0].replica) else { continue };
+            if at > place {
+                end = 0;
+            }
+            // Whether another replica's runs begin, and whether the run is longer than one.
+            put(out, (at - place) as u64 * 2 + u64::from(run.len() > 1));
+            put(out, run[0].seq - end - 1);
+            if run.len() > 1 {
+                put(out, run.len() as u64 - 2);
+            }
+            place = at;
+            end = run[run.len() - 1].seq;
+        }
+    }
+}
+
+/// The columns of a delta as they grow.
+struct Columns<'a> {
+    table: &'a Table,
+    header: &'a Header,
+    /// The place of the replica that was met last.
+    replica: usize,
+    tree: Vec<u8>,
+    dots: Vec<(usize, u64)>,
+    stamps: Vec<Stamp>,
+    values: Vec<u8>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(table: &'a Table, header: &'a Header) -> Self {
+        Columns {
+            table,
+            header,
+            replica: 0,
+            tree: Vec::new(),
+            dots: Vec::new(),
+            stamps: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// How many children, then in runs of one kind and number of events: the head of the run, and each child.
+    fn children<'s>(&mut self, parent: Id, below: impl Fn(Id) -> &'s [Id] + Copy) {
+        let (table, ids) = (self.table, below(parent));
+        put(&mut self.tree, ids.len() as u64);
+        let mut last: Option<&Value> = None;
+        let mut ids = ids;
+        while let Some(first) = ids.first() {
+            let head = self.head(parent, *first);
+            let run = ids.iter().take_while(|id| self.head(parent, **id) == head).count();
+            put(&mut self.tree, ((run as u64 - 1) << HEAD_BITS) | head);
+            for id in &ids[..run] {
+                let entry = table.entry(*id);
+                encode_name(&entry.name, last, &mut self.tree);
+                last = Some(&entry.name);
+                match table.is_container(*id) {
+                    true => self.children(*id, below),
+                    false => self.cell(*id, head & SEVERAL != 0),
+                }
+            }
+            ids = &ids[run..];
+        }
+    }
+
+    /// Of a key its kind, of an item its value's tag; and whether it has several events to tell of.
+    fn head(&self, parent: Id, id: Id) -> u64 {
+        let entry = self.table.entry(id);
+        let what = match self.table.entry(parent).kind {
+            Kind::Map => entry.kind as u8,
+            Kind::List => 0,
+            _ => entry.name.tag(),
+        };
+        let several = match self.table.events(id) {
+            Events::Dot(_) => false,
+            Events::Written(events) if events.len() < 2 => false,
+            events => events.dots().filter(|dot| self.header.tells_of(*dot)).count() > 1,
+        };
+        u64::from(what) | if several { SEVERAL } else { 0 }
+    }
+
+    /// The events of a cell that the receiver lacks.
+    fn cell(&mut self, id: Id, several: bool) {
+        if several {
+            let count = self.table.events(id).dots().filter(|dot| self.header.tells_of(*dot)).count();
+            put(&mut self.tree, count as u64 - 2);
+        }
+        let payload = self.table.entry(id).kind.payload();
+        match self.table.events(id) {
+            Events::Dot(dot) => self.dot(dot),
+            Events::Written(events) => {
+                for event in events {
+                    if events.len() == 1 || self.header.tells_of(event.dot) {
+                        self.event(event, payload);
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Written, payload: Payload) {
+        self.dot(event.dot);
+        match (payload, &event.value) {
+            (Payload::Written, value) => {
+                self.stamps.push(event.stamp);
+                encode_value(value, &mut self.values);
+            }
+            (Payload::Subtotal, Value::Int(subtotal)) => put_signed(&mut self.values, *subtotal),
+            (Payload::Mark, Value::Bool(mark)) => self.values.push(u8::from(*mark)),
+            _ => {}
+        }
+    }
+
+    fn dot(&mut self, dot: Dot) {
+        if self.header.replicas.get(self.replica).is_none_or(|(replica, ..)| *replica != dot.replica) {
+            self.replica = self.header.place(dot.replica).unwrap_or_default();
+        }
+        self.dots.push((self.replica, dot.seq));
+    }
+}
+
+impl Header {
+    /// Whether the receiver lacks an event.
+    fn tells_of(&self, dot: Dot) -> bool {
+        self.place(dot.replica).is_some_and(|at| {
+            let (_, from, to) = self.replicas[at];
+            from < dot.seq && dot.seq <= to
+        })
+    }
+}
+
+/// The part of the table that a delta tells of: the entries with events that are lacking, and what leads to them.
+struct Chosen {
+    children: Vec<Id>,
+    /// The entries that have some of those children, ascending, and where those stand.
+    below: Vec<(Id, std::ops::Range<usize>)>,
+}
+
+impl Chosen {
+    fn new(table: &Table, lacking: &Lacking) -> Self {
+        let mut level: Vec<Id> = Vec::new();
+        for &(replica, start, end) in &lacking.spans {
+            level.extend(table.alive(Dot { replica, seq: start + 1 }, end).map(|(_, id)| id));
+        }
+        let mut chosen: Vec<(Id, u64, Id)> = Vec::with_capacity(level.len() + 4);
+        while !level.is_empty() {
+            level.sort_unstable();
+            level.dedup();
+            chosen.extend(level.iter().map(|id| {
+                let entry = table.entry(*id);
+                (entry.parent, first_bytes(&entry.name), *id)
+            }));
+            level = level.iter().map(|id| table.entry(*id).parent).filter(|parent| *parent != ROOT).collect();
+        }
+        chosen.sort_unstable_by(|(p, a, x), (q, b, y)| {
+            p.cmp(q).then(a.cmp(b)).then_with(|| table.in_order(*x, *y))
+        });
+        // One may lead to entries on several levels.
+        chosen.dedup();
+        let mut below: Vec<(Id, std::ops::Range<usize>)> = Vec::new();
+        for (at, (parent, ..)) in chosen.iter().enumerate() {
+            match below.last_mut() {
+                Some((last, range)) if last == parent => range.end = at + 1,
+                _ => below.push((*parent, at..at + 1)),
+            }
+        }
+        Chosen { children: chosen.into_iter().map(|(.., id)| id).collect(), below }
+    }
+
+    fn below(&self, id: Id) -> &[Id] {
+        let found = self.below.binary_search_by_key(&id, |(parent, _)| *parent);
+        found.map_or(&[], |at| &self.children[self.below[at].1.clone()])
+    }
+}
+
+/// A name, by what it does not share with its sibling's before, if that is of the same type.
+fn encode_name(name: &Value, last: Option<&Value>, out: &mut Vec<u8>) {
+    match (name, last) {
+        (Value::Text(name), Some(Value::Text(last))) => put_shared(name.as_bytes(), last.as_bytes(), out),
+        (Value::Bytes(name), Some(Value::Bytes(last))) => put_shared(name, last, out),
+        (Value::Text(name), _) => put_bytes(out, name.as_bytes()),
+        (Value::Bytes(name), _) => put_bytes(out, name),
+        (Value::Int(int), Some(Value::Int(last))) => put(out, int.wrapping_sub(*last).cast_unsigned()),
+        (Value::Int(int), _) => put_signed(out, *int),
+        (value, _) => encode_content(value, out),
+    }
+}
+
+fn put_shared(name: &[u8], last: &[u8], out: &mut Vec<u8>) {
+    let shared = name.iter().zip(last).take(SHARED_MAX).take_while(|(a, b)| a == b).count();
+    put(out, shared as u64);
+    put_bytes(out, &name[shared..]);
+}
+
+/// A value behind its tag; short ones in the tag.
+pub(crate) fn encode_value(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Int(int @ 0..0x40) => out.push(SMALL_INT | u8::try_from(*int).unwrap_or_default()),
+        Value::Text(text) if text.len() < SHORT => {
+            out.push(SHORT_TEXT | short(text.len()));
+            out.extend_from_slice(text.as_bytes());
+        }
+        Value::Bytes(bytes) if bytes.len() < SHORT => {
+            out.push(SHORT_BYTES | short(bytes.len()));
+            out.extend_from_slice(bytes);
+        }
+        value => {
+            out.push(value.tag());
+            encode_content(value, out);
+        }
+    }
+}
+
+/// A length below [`SHORT`], which has room in a tag.
+fn short(len: usize) -> u8 {
+    u8::try_from(len).unwrap_or_default()
+}
+
+/// A value without its tag.
+fn encode_content(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => {}
+        Value::Bool(bool) => out.push(u8::from(*bool)),
+        Value::Int(int) => put_signed(out, *int),
+        Value::Float(float) => out.extend(canonical(*float).to_bits().to_le_bytes()),
+        Value::Text(text) => put_bytes(out, text.as_bytes()),
+        Value::Bytes(bytes) => put_bytes(out, bytes),
+        Value::List(items) => {
+            put(out, items.len() as u64);
+            items.iter().for_each(|item| encode_value(item, out));
+        }
+    }
+}
+
+/// Blocks of dots: a run of consecutive events of one replica, of which the first is told, or dots one by one. A dot
+/// is told by how far it is from the one expected of its replica, that after its last. A last dot is told alone.
+fn encode_dots(dots: &[(usize, u64)], header: &Header, out: &mut Vec<u8>) {
+    let mut expected: Vec<u64> = header.replicas.iter().map(|(_, from, _)| from + 1).collect();
+    let count = header.replicas.len() as u64;
+    let mut literal = |out: &mut Vec<u8>, (replica, seq): (usize, u64), run: u64| {
+        let away = zigzag(seq.wrapping_sub(expected[replica]).cast_signed());
+        match away.checked_mul(count).and_then(|away| away.checked_add(replica as u64)) {
+            Some(n) => put(out, n),
+            None => put_wide(out, u128::from(away) * u128::from(count) + replica as u128),
+        }
+        expected[replica] = seq + run;
+    };
+    let mut at = 0;
+    while at < dots.len() {
+        let run = run_at(dots, at);
+        if at + 1 == dots.len() {
+            literal(out, dots[at], 1);
+            at += 1;
+        } else if run >= RUN_MIN {
+            put(out, (run as u64 - 1) << 1 | 1);
+            literal(out, dots[at], run as u64);
+            at += run;
+        } else {
+            let mut end = at + run;
+            while end < dots.len() {
+                let run = run_at(dots, end);
+                if run >= RUN_MIN {
+                    break;
+                }
+                end += run;
+            }
+            put(out, (end - at - 1) as u64 * 2);
+            dots[at..end].iter().for_each(|dot| literal(out, *dot, 1));
+            at = end;
+        }
+    }
+}
+
+/// From how many on a run is worth a block of its own.
+const RUN_MIN: usize = 4;
+
+/// How many consecutive events of one replica begin at a place.
+fn run_at(dots: &[(usize, u64)], at: usize) -> usize {
+    1 + dots[at..].windows(2).take_while(|two| two[0].0 == two[1].0 && two[0].1 + 1 == two[1].1).count()
+}
+
+/// Runs of equal stamps: how many (unless it is the last), how far its milliseconds are from those before, and its
+/// counter.
+fn encode_stamps(stamps: &[Stamp], out: &mut Vec<u8>) {
+    let mut left = stamps.len();
+    let mut last = STAMP_EPOCH;
+    for run in stamps.chunk_by(|a, b| a == b) {
+        if left > 1 {
+            put(out, run.len() as u64 - 1);
+        }
+        left -= run.len();
+        let millis = run[0].time().millis().cast_signed();
+        put_signed(out, millis - last);
+        put(out, run[0].counter());
+        last = millis;
+    }
+}

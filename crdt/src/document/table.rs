@@ -1,0 +1,607 @@
+//! The table: every live entry of a document in one flat arena, found by key and by dot.
+//!
+//! ```text
+//!   by key   (where it stands, kind, name) ─▶ entry     a hash table of numbers
+//!   by dot   (replica, seq)                ─▶ entry     per replica a list in the order of its events
+//! ```
+//!
+//! The one idea: an entry is found from either side in constant time, so a change costs what it changes. What is
+//! removed leaves both indexes and the arena; nothing remembers it but the log.
+
+use super::kind::{Kind, Payload};
+use super::lanes::Lanes;
+use crate::value::canonical;
+use crate::{Dot, Stamp, Value};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::cmp::Ordering;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
+
+/// The number of an entry in the arena. It is used again once the entry is gone.
+pub(crate) type Id = u32;
+
+/// The root map, which is always there.
+pub(crate) const ROOT: Id = 0;
+
+/// An event that is alive: that it happened, when, and what it said.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) dot: Dot,
+    /// For registers and elements of lists; else zero.
+    pub(crate) stamp: Stamp,
+    /// As the kind's [`Payload`] says; else null.
+    pub(crate) value: Value,
+}
+
+impl Written {
+    /// An event that says nothing but that it happened.
+    pub(crate) fn bare(dot: Dot) -> Self {
+        Written { dot, stamp: Stamp::default(), value: Value::Null }
+    }
+}
+
+/// A key, an item of a set, or an element of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// The key's name, the item, or the element's position.
+    pub(crate) name: Value,
+    pub(crate) holds: Holds,
+    pub(crate) parent: Id,
+    /// Where it stands among its parent's children, unless that is a list.
+    at: u32,
+    hash: u32,
+    /// The key's kind; that of the set or list for an item or element.
+    pub(crate) kind: Kind,
+}
+
+/// What an entry holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Holds {
+    /// The lone event of something whose events say nothing; the most frequent case, and the smallest.
+    Dot(Dot),
+    /// Live events, by dot.
+    Events(Vec<Written>),
+    /// Further entries.
+    Children(Box<Children>),
+}
+
+impl Default for Children {
+    fn default() -> Self {
+        Children { ids: Vec::new(), ordered: true, order: OnceLock::new() }
+    }
+}
+
+impl Children {
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+/// The entries below one.
+#[derive(Clone, Debug)]
+pub(crate) struct Children {
+    ids: Vec<Id>,
+    /// Whether `ids` are in the order of their names. A list's always are.
+    ordered: bool,
+    /// `ids` in the order of their names, once somebody has asked for it.
+    order: OnceLock<Box<[Id]>>,
+}
+
+/// A name to look for, without a copy of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Name<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Value(&'a Value),
+}
+
+impl<'a> From<&'a Value> for Name<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Text(text) => Name::Text(text),
+            Value::Bytes(bytes) => Name::Bytes(bytes),
+            value => Name::Value(value),
+        }
+    }
+}
+
+impl Name<'_> {
+    fn is(self, value: &Value) -> bool {
+        match (self, value) {
+            (Name::Text(ours), Value::Text(theirs)) => *ours == **theirs,
+            (Name::Bytes(ours), Value::Bytes(theirs)) => *ours == **theirs,
+            (Name::Value(ours), theirs) => ours == theirs,
+            _ => false,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Name::Text(text) => Value::from(text),
+            Name::Bytes(bytes) => Value::from(bytes),
+            Name::Value(value) => value.clone(),
+        }
+    }
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    entries: Vec<Entry>,
+    free: Vec<Id>,
+    by_key: HashTable<Id>,
+    pub(crate) by_dot: Lanes,
+    hasher: RandomState,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let root = Entry {
+            name: Value::Null,
+            holds: Holds::Children(Box::default()),
+            parent: ROOT,
+            at: 0,
+            hash: 0,
+            kind: Kind::Map,
+        };
+        Table {
+            entries: vec![root],
+            free: Vec::new(),
+            by_key: HashTable::new(),
+            by_dot: Lanes::default(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
+impl Table {
+    pub(crate) fn entry(&self, id: Id) -> &Entry {
+        &self.entries[id as usize]
+    }
+
+    fn entry_mut(&mut self, id: Id) -> &mut Entry {
+        &mut self.entries[id as usize]
+    }
+
+    /// How many entries are alive, the root among them.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Makes room for so many more entries.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let entries = &self.entries;
+        self.by_key.reserve(more, |id| spread(entries[*id as usize].hash));
+        self.entries.reserve(more);
+    }
+
+    /// The entry of that name and kind below `parent`.
+    pub(crate) fn find<'a>(&self, parent: Id, kind: Kind, name: impl Into<Name<'a>>) -> Option<Id> {
+        let name = name.into();
+        self.find_hashed(self.hash(parent, kind, name), parent, kind, name)
+    }
+
+    fn find_hashed(&self, hash: u32, parent: Id, kind: Kind, name: Name<'_>) -> Option<Id> {
+        let is = |id: &Id| {
+            let entry = self.entry(*id);
+            entry.hash == hash && entry.parent == parent && entry.kind == kind && name.is(&entry.name)
+        };
+        self.by_key.find(spread(hash), is).copied()
+    }
+
+    /// As [`find`](Self::find); makes the entry if it is not there, empty. Whoever makes it fills it, or
+    /// [prunes](Self::prune) it.
+    pub(crate) fn find_or_make<'a>(&mut self, parent: Id, kind: Kind, name: impl Into<Name<'a>>) -> Id {
+        let name = name.into();
+        let hash = self.hash(parent, kind, name);
+        self.find_hashed(hash, parent, kind, name)
+            .unwrap_or_else(|| self.make(hash, parent, kind, name.into_value()))
+    }
+
+    /// As [`find_or_make`](Self::find_or_make), keeping `name` if it is made.
+    pub(crate) fn find_or_keep(&mut self, parent: Id, kind: Kind, name: Value) -> Id {
+        let hash = self.hash(parent, kind, Name::from(&name));
+        self.find_hashed(hash, parent, kind, Name::from(&name))
+            .unwrap_or_else(|| self.make(hash, parent, kind, name))
+    }
+
+    fn make(&mut self, hash: u32, parent: Id, kind: Kind, name: Value) -> Id {
+        // An item or element has the kind of what it stands in.
+        let in_collection = !matches!(self.entry(parent).kind, Kind::Map);
+        let holds = match kind.is_container() && !in_collection {
+            true => Holds::Children(Box::default()),
+            false => Holds::Events(Vec::new()),
+        };
+        let at = self.attach(parent, &name);
+        let entry = Entry { name, holds, parent, at: 0, hash, kind };
+        let id = match self.free.pop() {
+            Some(id) => {
+                *self.entry_mut(id) = entry;
+                id
+            }
+            None => {
+                self.entries.push(entry);
+                // Four thousand million entries do not fit into memory.
+                u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.place_child(parent, at, id);
+        let entries = &self.entries;
+        self.by_key.insert_unique(spread(hash), id, |id| spread(entries[*id as usize].hash));
+        id
+    }
+
+    /// Where a child of that name is to stand below `parent`.
+    fn attach(&self, parent: Id, name: &Value) -> usize {
+        let children = self.children(parent);
+        let after_last = children.ids.last().is_none_or(|last| self.entry(*last).name < *name);
+        match self.entry(parent).kind {
+            Kind::List if !after_last => {
+                children.ids.partition_point(|sibling| self.entry(*sibling).name < *name)
+            }
+            _ => children.ids.len(),
+        }
+    }
+
+    fn place_child(&mut self, parent: Id, at: usize, id: Id) {
+        let (kind, Children { ids, ordered, .. }) = (self.entry(parent).kind, self.children(parent));
+        let ordered = *ordered
+            && (kind == Kind::List
+                || ids.last().is_none_or(|last| self.in_order(*last, id) == Ordering::Less));
+        let children = self.children_mut(parent);
+        children.ids.insert(at, id);
+        children.ordered = ordered;
+        self.entry_mut(id).at = u32::try_from(at).unwrap_or(u32::MAX);
+    }
+
+    /// What stands below an entry, in no order.
+    pub(crate) fn children(&self, id: Id) -> &Children {
+        static NONE: Children = Children { ids: Vec::new(), ordered: true, order: OnceLock::new() };
+        if let Holds::Children(children) = &self.entry(id).holds { children } else { &NONE }
+    }
+
+    fn children_mut(&mut self, id: Id) -> &mut Children {
+        let holds = &mut self.entry_mut(id).holds;
+        if !matches!(holds, Holds::Children(_)) {
+            *holds = Holds::Children(Box::default());
+        }
+        match holds {
+            Holds::Children(children) => {
+                children.order = OnceLock::new();
+                children
+            }
+            Holds::Dot(_) | Holds::Events(_) => unreachable!("made to hold children just now"),
+        }
+    }
+
+    /// What stands below an entry, by name and then by kind.
+    pub(crate) fn ordered(&self, id: Id) -> &[Id] {
+        let Children { ids, ordered, order } = self.children(id);
+        if *ordered { ids } else { order.get_or_init(|| self.sorted(ids)) }
+    }
+
+    /// The ids by name and kind. Most names differ in their first eight bytes, which are compared without a visit.
+    fn sorted(&self, ids: &[Id]) -> Box<[Id]> {
+        let mut keyed: Vec<(u64, Id)> =
+            ids.iter().map(|id| (first_bytes(&self.entry(*id).name), *id)).collect();
+        keyed.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| self.in_order(*x, *y)));
+        keyed.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The order of siblings.
+    pub(crate) fn in_order(&self, a: Id, b: Id) -> Ordering {
+        let (a, b) = (self.entry(a), self.entry(b));
+        a.name.cmp(&b.name).then(a.kind.cmp(&b.kind))
+    }
+
+    /// Where an element stands in its list.
+    pub(crate) fn index_in_list(&self, id: Id) -> usize {
+        let entry = self.entry(id);
+        let ids = &self.children(entry.parent).ids;
+        ids.partition_point(|sibling| self.entry(*sibling).name < entry.name)
+    }
+
+    /// The live events of an entry, by dot.
+    pub(crate) fn events(&self, id: Id) -> Events<'_> {
+        match &self.entry(id).holds {
+            Holds::Dot(dot) => Events::Dot(*dot),
+            Holds::Events(events) => Events::Written(events),
+            Holds::Children(_) => Events::Written(&[]),
+        }
+    }
+
+    /// Adds an event to an entry. Of each replica an entry holds one event, the youngest: answers with an older one
+    /// that was there.
+    pub(crate) fn put(&mut self, id: Id, written: Written) -> Option<Dot> {
+        let dot = written.dot;
+        let older = self.events(id).dots().find(|other| other.replica == dot.replica);
+        if older.is_some_and(|older| older.seq >= dot.seq) {
+            return None;
+        }
+        if let Some(older) = older {
+            self.take(id, older);
+        }
+        self.by_dot.push(dot, id);
+        let entry = self.entry_mut(id);
+        let bare = entry.kind.payload() == Payload::Nothing;
+        match &mut entry.holds {
+            Holds::Events(events) if bare && events.is_empty() => entry.holds = Holds::Dot(dot),
+            Holds::Events(events) => {
+                let at = events.partition_point(|event| event.dot < dot);
+                if events.is_empty() {
+                    events.reserve_exact(1);
+                }
+                events.insert(at, written);
+            }
+            Holds::Dot(other) => {
+                let mut both = vec![Written::bare(*other), written];
+                both.sort_unstable_by_key(|event| event.dot);
+                entry.holds = Holds::Events(both);
+            }
+            Holds::Children(_) => debug_assert!(false, "a container holds no events"),
+        }
+        older
+    }
+
+    /// The entry that holds a live event.
+    pub(crate) fn holder(&self, dot: Dot) -> Option<Id> {
+        self.alive(dot, dot.seq).map(|(_, id)| id).next()
+    }
+
+    /// Puts an event in place of all those of an entry, and tells of each.
+    pub(crate) fn write(&mut self, id: Id, written: Written, mut replaced: impl FnMut(Dot)) {
+        let dot = written.dot;
+        self.by_dot.push(dot, id);
+        let entry = self.entry_mut(id);
+        let bare = entry.kind.payload() == Payload::Nothing;
+        match &mut entry.holds {
+            Holds::Dot(only) => {
+                let older = std::mem::replace(only, dot);
+                self.forget(older);
+                replaced(older);
+            }
+            Holds::Events(events) if !bare && events.len() == 1 => {
+                let older = std::mem::replace(&mut events[0], written).dot;
+                self.forget(older);
+                replaced(older);
+            }
+            Holds::Events(events) => {
+                let older = std::mem::take(events);
+                entry.holds = match bare {
+                    true => Holds::Dot(dot),
+                    false => Holds::Events(vec![written]),
+                };
+                for event in older {
+                    self.forget(event.dot);
+                    replaced(event.dot);
+                }
+            }
+            Holds::Children(_) => debug_assert!(false, "a container holds no events"),
+        }
+    }
+
+    /// What an entry's event `dot` says, to be replaced.
+    pub(crate) fn event_mut(&mut self, id: Id, dot: Dot) -> Option<&mut Written> {
+        match &mut self.entry_mut(id).holds {
+            Holds::Events(events) => events.iter_mut().find(|event| event.dot == dot),
+            Holds::Dot(_) | Holds::Children(_) => None,
+        }
+    }
+
+    /// Takes an event out of an entry; whether it was there. Whoever empties an entry [prunes](Self::prune) it.
+    pub(crate) fn take(&mut self, id: Id, dot: Dot) -> bool {
+        let holds = &mut self.entry_mut(id).holds;
+        let there = match holds {
+            Holds::Dot(only) if *only == dot => {
+                *holds = Holds::Events(Vec::new());
+                true
+            }
+            Holds::Events(events) => {
+                let before = events.len();
+                events.retain(|event| event.dot != dot);
+                events.len() < before
+            }
+            Holds::Dot(_) | Holds::Children(_) => false,
+        };
+        if there {
+            self.forget(dot);
+        }
+        there
+    }
+
+    /// Takes every event out of an entry, and tells of each.
+    pub(crate) fn take_all(&mut self, id: Id, mut taken: impl FnMut(Dot)) {
+        match std::mem::replace(&mut self.entry_mut(id).holds, Holds::Events(Vec::new())) {
+            Holds::Dot(dot) => {
+                self.forget(dot);
+                taken(dot);
+            }
+            Holds::Events(events) => {
+                for event in events {
+                    self.forget(event.dot);
+                    taken(event.dot);
+                }
+            }
+            children @ Holds::Children(_) => self.entry_mut(id).holds = children,
+        }
+    }
+
+    /// The entries with events of their own, from one down.
+    pub(crate) fn leaves(&self, id: Id) -> Vec<Id> {
+        let (mut leaves, mut open) = (Vec::new(), vec![id]);
+        while let Some(id) = open.pop() {
+            match &self.entry(id).holds {
+                Holds::Children(children) => open.extend_from_slice(&children.ids),
+                Holds::Dot(_) | Holds::Events(_) => leaves.push(id),
+            }
+        }
+        leaves
+    }
+
+    /// Visits every event of registers and elements of lists.
+    pub(crate) fn each_written(&self, mut visit: impl FnMut(Id, &Written)) {
+        for (id, entry) in (0..).zip(&self.entries) {
+            if let (Holds::Events(events), Payload::Written) = (&entry.holds, entry.kind.payload()) {
+                events.iter().for_each(|event| visit(id, event));
+            }
+        }
+    }
+
+    /// Notes in the index by dot that one is no longer alive.
+    fn forget(&mut self, dot: Dot) {
+        let Table { entries, by_dot, .. } = self;
+        by_dot.forget(dot, |id, dot| holds(&entries[id as usize], dot));
+    }
+
+    /// The entries that hold live events of `dot`'s replica, from `dot` on up to `end`, each with its event.
+    pub(crate) fn alive(&self, dot: Dot, end: u64) -> impl Iterator<Item = (u64, Id)> + '_ {
+        let of = dot.replica;
+        self.by_dot
+            .range(dot, end)
+            .filter(move |(seq, id)| holds(self.entry(*id), Dot { replica: of, seq: *seq }))
+    }
+
+    /// Whether an entry is a map, a set or a list.
+    pub(crate) fn is_container(&self, id: Id) -> bool {
+        matches!(self.entry(id).holds, Holds::Children(_))
+    }
+
+    /// Whether an entry holds nothing.
+    pub(crate) fn is_bottom(&self, id: Id) -> bool {
+        match &self.entry(id).holds {
+            Holds::Dot(_) => false,
+            Holds::Events(events) => events.is_empty(),
+            Holds::Children(children) => children.ids.is_empty(),
+        }
+    }
+
+    /// Removes an entry that holds nothing, and what it leaves empty above it: bottom is never stored.
+    pub(crate) fn prune(&mut self, id: Id) {
+        let mut id = id;
+        loop {
+            let above = self.entry(id).parent;
+            if !self.prune_one(id) {
+                return;
+            }
+            id = above;
+        }
+    }
+
+    /// Removes an entry if it holds nothing; whether it did.
+    pub(crate) fn prune_one(&mut self, id: Id) -> bool {
+        let gone = id != ROOT && self.is_bottom(id);
+        if gone {
+            self.remove(id);
+        }
+        gone
+    }
+
+    fn remove(&mut self, id: Id) {
+        let (parent, hash) = (self.entry(id).parent, self.entry(id).hash);
+        if let Ok(found) = self.by_key.find_entry(spread(hash), |other| *other == id) {
+            found.remove();
+        }
+        if self.entry(parent).kind == Kind::List {
+            let at = self.index_in_list(id);
+            self.children_mut(parent).ids.remove(at);
+        } else {
+            let at = self.entry(id).at as usize;
+            let children = self.children_mut(parent);
+            children.ids.swap_remove(at);
+            children.ordered &= at == children.ids.len();
+            let moved = children.ids.get(at).copied();
+            if let Some(moved) = moved {
+                self.entry_mut(moved).at = u32::try_from(at).unwrap_or(u32::MAX);
+            }
+        }
+        let entry = self.entry_mut(id);
+        entry.name = Value::Null;
+        entry.holds = Holds::Events(Vec::new());
+        // No entry stands below itself but the root: nothing finds it any more.
+        entry.parent = id;
+        self.free.push(id);
+    }
+
+    fn hash(&self, parent: Id, kind: Kind, name: Name<'_>) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(u64::from(parent) << 8 | u64::from(kind as u8));
+        match name {
+            Name::Text(text) => hasher.write(text.as_bytes()),
+            Name::Bytes(bytes) => hasher.write(bytes),
+            Name::Value(value) => hash_value(value, &mut hasher),
+        }
+        let hash = hasher.finish();
+        u32::try_from((hash ^ hash >> 32) & u64::from(u32::MAX)).unwrap_or_default()
+    }
+}
+
+/// The live events of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Events<'a> {
+    Dot(Dot),
+    Written(&'a [Written]),
+}
+
+impl<'a> Events<'a> {
+    pub(crate) fn dots(self) -> impl Iterator<Item = Dot> + 'a {
+        let (one, many) = match self {
+            Events::Dot(dot) => (Some(dot), &[][..]),
+            Events::Written(written) => (None, written),
+        };
+        one.into_iter().chain(many.iter().map(|event| event.dot))
+    }
+
+    /// Those that say something.
+    pub(crate) fn written(self) -> &'a [Written] {
+        if let Events::Written(written) = self { written } else { &[] }
+    }
+
+    /// The winner: of the latest stamp, then of the greatest dot.
+    pub(crate) fn winner(self) -> Option<&'a Written> {
+        self.written().iter().max_by_key(|event| (event.stamp, event.dot))
+    }
+}
+
+fn holds(entry: &Entry, dot: Dot) -> bool {
+    match &entry.holds {
+        Holds::Dot(only) => *only == dot,
+        Holds::Events(events) => events.iter().any(|event| event.dot == dot),
+        Holds::Children(_) => false,
+    }
+}
+
+/// The table wants 64 bits, of which it uses the upper 7 and the lower ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
+fn hash_value(value: &Value, hasher: &mut impl Hasher) {
+    match value {
+        Value::Null => hasher.write_u8(0),
+        Value::Bool(bool) => hasher.write_u8(1 + u8::from(*bool)),
+        Value::Int(int) => hasher.write_i64(*int),
+        Value::Float(float) => hasher.write_u64(canonical(*float).to_bits()),
+        Value::Text(text) => hasher.write(text.as_bytes()),
+        Value::Bytes(bytes) => hasher.write(bytes),
+        Value::List(items) => items.iter().for_each(|item| hash_value(item, hasher)),
+    }
+}
+
+/// A number in the order of the values, as far as it goes: the tag, and the first seven bytes.
+pub(crate) fn first_bytes(value: &Value) -> u64 {
+    const SIGN: u64 = 1 << 63;
+    let first = |bytes: &[u8]| {
+        let mut first = [0; 8];
+        let n = bytes.len().min(8);
+        first[..n].copy_from_slice(&bytes[..n]);
+        u64::from_be_bytes(first)
+    };
+    let first = match value {
+        Value::Text(text) => first(text.as_bytes()),
+        Value::Bytes(bytes) => first(bytes),
+        Value::Int(int) => int.cast_unsigned() ^ SIGN,
+        Value::Null | Value::Bool(_) | Value::Float(_) | Value::List(_) => 0,
+    };
+    u64::from(value.tag()) << 56 | first >> 8
+}
