@@ -173,6 +173,11 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| self.invalid(what))
     }
 
+    /// All the bytes, those that have been read too.
+    pub(crate) fn all(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// How many bytes have been read.
     pub(crate) fn at(&self) -> usize {
         self.at

@@ -219,7 +219,7 @@ fn the_decoder_refuses_what_no_replica_tells() {
     };
     let counter = |name: u8| [1, name];
     let counters =
-        |names: [u8; 2]| [&[2, 0x11][..], &[1, names[0]], &[0, 1, names[1]], &[0, 0, 0, 4, 4]].concat();
+        |names: [u8; 2]| [&[2, 0x11][..], &[1, names[0]], &[0, names[1]], &[2, 0, 0, 4, 4]].concat();
     assert!(Delta::decode(&with_header(&[1, 1, 1, b'n', 0, 4])).is_ok());
     assert!(Delta::decode(&with_header(&counters(*b"mn"))).is_ok());
     refused(&counters(*b"nm")); // keys out of order
@@ -406,17 +406,18 @@ fn the_format_holds_still() {
         0,                                          // nothing removed
         1, 3, 4, b'm', b'i', b'l', b'l',            // root: 1 child, of a run of 1 map: "mill"
         4, 0, 4, b'n', b'a', b'm', b'e',            //   4 children: a run of 1 register: "name"
-        7, 0, 4, b'r', b'i', b'n', b'g',            //   a run of 1 list, which shares 0 bytes with "name": "ring"
+        7, 0, b'r', b'i', b'n', b'g',               //   a run of 1 list, which shares 0 bytes with "name": "ring"
         2, 0x10, 9, 224, 0, 0, 0, 0, 0, 5, 5, 129,  //     2 elements, a run of 2: a position of 9 bytes,
-        8, 1, 131,                                  //     and one that shares 8 of them
-        2, 0, 4, b't', b'a', b'g', b's',            //   a run of 1 set: "tags"
+        16, 131,                                    //     and one as long that shares 8 of them
+        2, 0, b't', b'a', b'g', b's',               //   a run of 1 set: "tags"
         2, 0x14, 5, b'w', b'a', b't', b'e', b'r',   //     2 items, a run of 2 texts: "water",
-        1, 4, b'h', b'e', b'e', b'l',               //     and what shares 1 byte: "wheel"
-        1, 0, 5, b'v', b'o', b't', b'e', b's',      //   a run of 1 counter: "votes"
+        2, b'h', b'e', b'e', b'l',                  //     and what is as long and shares 1 byte: "wheel"
+        1, 1, 5, b'v', b'o', b't', b'e', b's',      //   a run of 1 counter, of another length: "votes"
         10, 0, 6, 0, 7, 0, 5,                       // dots: a block of 6, each by how far it is from the one after
                                                     // the last: events 1, 5, 6, 3, 4, 2
         2, 14, 0,                                   // stamps: a run of 3, 7 ms after the epoch, count 0
-        131, b'O', b'l', b'd', 74, 84, 4,           // values: text of 3 bytes; 10; 20; the counter's 2
+        4, 131, 74, 84,                             // tags: a block of 3: a text of 3 bytes, 10, 20
+        b'O', b'l', b'd', 4,                        // values: the text; the counter's 2
     ];
     assert_eq!(document.state().encode(), state[..]);
     let at_first = document.version().clone();
@@ -435,10 +436,11 @@ fn the_format_holds_still() {
         1, 0, 4, b'n', b'a', b'm', b'e',            //   1 register: "name", whose old value is thereby gone
         2,                                          // dots: one after the next event: 8
         14, 1,                                      // stamps: 7 ms after the epoch, count 1
-        131, b'N', b'e', b'w',                      // values: text of 3 bytes
+        131,                                        // tags: a text of 3 bytes
+        b'N', b'e', b'w',                           // values: the text
     ];
     assert_eq!(document.since(&at_first).encode(), told[..]);
-    assert_eq!(document.hash(), 0x9a97_b07e_abbe_8dbe_215b_b44d_a169_bc1f);
+    assert_eq!(document.hash(), 0xea77_c6ce_69ca_9a4d_04dc_0c53_150c_cada);
 }
 
 #[test]

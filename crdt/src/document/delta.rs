@@ -16,6 +16,7 @@ use crate::value::canonical;
 use crate::wire::{Reader, unzigzag};
 use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
 use bytes::Bytes;
+use std::cmp::Ordering;
 
 pub use crate::wire::DecodeError;
 
@@ -45,6 +46,7 @@ pub(crate) struct Offsets {
     pub(crate) tree: usize,
     pub(crate) dots: usize,
     pub(crate) stamps: usize,
+    pub(crate) tags: usize,
     pub(crate) values: usize,
     pub(crate) dots_count: u64,
     pub(crate) stamps_count: u64,
@@ -173,11 +175,17 @@ impl Delta {
         for _ in 0..cells.stamps {
             self.latest = self.latest.max(stamps.next()?);
         }
-        columns.values = stamps.reader.at();
-        let mut values = stamps.reader;
+        columns.tags = stamps.reader.at();
+        let mut tags = Tags::new(stamps.reader, cells.stamps);
+        for _ in 0..cells.stamps {
+            tags.next()?;
+        }
+        columns.values = tags.reader.at();
+        let mut values = tags.reader.clone();
+        let mut tags = Tags::new(Reader::from(reader.all(), columns.tags), cells.stamps);
         for run in &cells.runs {
             for _ in 0..run.cells.saturating_mul(run.dots) {
-                check_payload(&mut values, run.payload)?;
+                check_payload(&mut values, &mut tags, run.payload)?;
             }
         }
         values.end()?;
@@ -196,6 +204,7 @@ impl Delta {
         Contents {
             dots: Dots::new(self.reader(self.columns.dots), &replicas, self.columns.dots_count),
             stamps: Stamps::new(self.reader(self.columns.stamps), self.columns.stamps_count),
+            tags: Tags::new(self.reader(self.columns.tags), self.columns.stamps_count),
             values: self.reader(self.columns.values),
         }
     }
@@ -262,17 +271,19 @@ pub(crate) trait Visitor {
 
 /// Walks over the tree column.
 #[derive(Default)]
-struct Walker {
-    levels: Vec<Level>,
+struct Walker<'a> {
+    levels: Vec<Level<'a>>,
 }
 
 /// The name that was read last on a level of the tree.
 #[derive(Default)]
-struct Level {
+struct Level<'a> {
     /// The kind of a key, or the tag of an item; none before the first.
     what: Option<u8>,
-    /// Text or bytes.
-    bytes: Vec<u8>,
+    /// Text or bytes, if they shared nothing with those before: they need not be copied.
+    read: Option<&'a [u8]>,
+    /// Else what they were put together to.
+    made: Vec<u8>,
     /// Any other item.
     scalar: Value,
 }
@@ -280,10 +291,10 @@ struct Level {
 const TEXT: u8 = 4;
 const BYTES: u8 = 5;
 
-impl Walker {
+impl<'a> Walker<'a> {
     fn children(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'a>,
         parent: Kind,
         depth: usize,
         visitor: &mut impl Visitor,
@@ -297,7 +308,8 @@ impl Walker {
         }
         // Put aside while the levels below are read.
         let mut level = std::mem::take(&mut self.levels[depth]);
-        level.what = None;
+        (level.what, level.read) = (None, None);
+        level.made.clear();
         while left > 0 {
             let head = reader.number("kind")?;
             let (what, several) = ((head & 7) as u8, head & SEVERAL != 0);
@@ -328,9 +340,9 @@ impl Walker {
     }
 }
 
-impl Level {
+impl<'a> Level<'a> {
     /// Reads the next name, which must come after the last.
-    fn read(&mut self, reader: &mut Reader<'_>, parent: Kind, what: u8) -> Result<(), DecodeError> {
+    fn read(&mut self, reader: &mut Reader<'a>, parent: Kind, what: u8) -> Result<(), DecodeError> {
         let (tag, max) = match parent {
             Kind::Map => (TEXT, KEY_BYTES_MAX),
             Kind::List => (BYTES, POSITION_BYTES_MAX),
@@ -366,30 +378,47 @@ impl Level {
     /// Reads text or bytes by what they do not share with the last; answers with how they compare to it.
     fn read_bytes(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'a>,
         same: bool,
         max: usize,
-    ) -> Result<std::cmp::Ordering, DecodeError> {
-        let shared = if same { reader.number("key")? } else { 0 };
-        let shared = usize::try_from(shared).unwrap_or(usize::MAX);
-        if shared > SHARED_MAX.min(self.bytes.len()) {
+    ) -> Result<Ordering, DecodeError> {
+        let last = self.bytes();
+        let head = if same { reader.number("key")? } else { 1 };
+        let shared = usize::try_from(head >> 1).unwrap_or(usize::MAX);
+        if shared > SHARED_MAX.min(last.len()) {
             return Err(reader.invalid("key"));
         }
-        let rest = reader.bytes("key", max)?;
+        let rest = match head & 1 {
+            1 => reader.bytes("key", max)?,
+            _ => reader.take(last.len() - shared, "key")?,
+        };
         if shared + rest.len() > max {
             return Err(DecodeError::Limit { what: "key", limit: max });
         }
-        let order = if same { rest.cmp(&self.bytes[shared..]) } else { std::cmp::Ordering::Greater };
-        self.bytes.truncate(shared);
-        self.bytes.extend_from_slice(rest);
+        let order = if same { rest.cmp(&last[shared..]) } else { Ordering::Greater };
+        if shared == 0 {
+            self.read = Some(rest);
+        } else {
+            if let Some(read) = self.read.take() {
+                self.made.clear();
+                self.made.extend_from_slice(&read[..shared]);
+            }
+            self.made.truncate(shared);
+            self.made.extend_from_slice(rest);
+        }
         Ok(order)
+    }
+
+    /// The text or bytes.
+    fn bytes(&self) -> &[u8] {
+        self.read.unwrap_or(&self.made)
     }
 
     fn name(&self, parent: Kind, what: u8) -> Option<Name<'_>> {
         match (parent, what) {
-            (Kind::List, _) => Some(Name::Bytes(&self.bytes)),
-            (Kind::Map, _) | (_, TEXT) => std::str::from_utf8(&self.bytes).ok().map(Name::Text),
-            (_, BYTES) => Some(Name::Bytes(&self.bytes)),
+            (Kind::List, _) => Some(Name::Bytes(self.bytes())),
+            (Kind::Map, _) | (_, TEXT) => std::str::from_utf8(self.bytes()).ok().map(Name::Text),
+            (_, BYTES) => Some(Name::Bytes(self.bytes())),
             _ => Some(Name::Value(&self.scalar)),
         }
     }
@@ -435,6 +464,7 @@ impl Visitor for Cells {
 pub(crate) struct Contents<'a> {
     dots: Dots<'a>,
     stamps: Stamps<'a>,
+    tags: Tags<'a>,
     values: Reader<'a>,
 }
 
@@ -446,7 +476,7 @@ impl Contents<'_> {
         match payload {
             Payload::Written => {
                 stamp = self.stamps.next()?;
-                value = read_value(&mut self.values, 0)?;
+                value = read_rest(&mut self.values, self.tags.next()?, 0)?;
             }
             Payload::Subtotal => value = Value::Int(self.values.signed("subtotal")?),
             Payload::Mark => value = Value::Bool(read_bool(&mut self.values)?),
@@ -488,16 +518,7 @@ impl<'a> Dots<'a> {
 
     /// Begins a block, and reads its first dot.
     fn begin(&mut self) -> Result<(usize, u64), DecodeError> {
-        let (more, run) = match self.left {
-            1 => (0, false),
-            _ => {
-                let head = self.reader.number("dots")?;
-                (head >> 1, head & 1 == 1)
-            }
-        };
-        if more >= self.left {
-            return Err(self.reader.invalid("dots"));
-        }
+        let (more, run) = begin_block(&mut self.reader, self.left)?;
         self.left -= 1;
         self.block = more;
         let first = self.literal()?;
@@ -566,10 +587,55 @@ impl<'a> Stamps<'a> {
     }
 }
 
+/// Reads the column of tags.
+struct Tags<'a> {
+    reader: Reader<'a>,
+    left: u64,
+    /// How many more tags are in this block, and, if it is a run, which.
+    block: u64,
+    run: Option<u8>,
+}
+
+impl<'a> Tags<'a> {
+    fn new(reader: Reader<'a>, left: u64) -> Self {
+        Tags { reader, left, block: 0, run: None }
+    }
+
+    fn next(&mut self) -> Result<u8, DecodeError> {
+        if self.block == 0 {
+            let (more, run) = begin_block(&mut self.reader, self.left)?;
+            let tag = self.reader.byte("tag")?;
+            (self.block, self.run) = (more + 1, run.then_some(tag));
+            self.block -= 1;
+            self.left -= 1;
+            return Ok(tag);
+        }
+        self.block -= 1;
+        self.left -= 1;
+        match self.run {
+            Some(tag) => Ok(tag),
+            None => self.reader.byte("tag"),
+        }
+    }
+}
+
+/// Reads the head of a block in a column of which so many are left: how many there are in it beyond one, and whether
+/// it is a run.
+fn begin_block(reader: &mut Reader<'_>, left: u64) -> Result<(u64, bool), DecodeError> {
+    let (more, run) = match left {
+        1 => (0, false),
+        _ => {
+            let head = reader.number("block")?;
+            (head >> 1, head & 1 == 1)
+        }
+    };
+    if more < left { Ok((more, run)) } else { Err(reader.invalid("block")) }
+}
+
 /// Passes over what an event says.
-fn check_payload(values: &mut Reader<'_>, payload: Payload) -> Result<(), DecodeError> {
+fn check_payload(values: &mut Reader<'_>, tags: &mut Tags<'_>, payload: Payload) -> Result<(), DecodeError> {
     match payload {
-        Payload::Written => skip_value(values, 0),
+        Payload::Written => skip_rest(values, tags.next()?, 0),
         Payload::Subtotal => values.signed("subtotal").map(drop),
         Payload::Mark => read_bool(values).map(drop),
         Payload::Nothing => Ok(()),
@@ -584,8 +650,8 @@ fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
     }
 }
 
-fn read_value(reader: &mut Reader<'_>, depth: usize) -> Result<Value, DecodeError> {
-    let tag = reader.byte("value")?;
+/// Reads what a value's tag does not say.
+fn read_rest(reader: &mut Reader<'_>, tag: u8, depth: usize) -> Result<Value, DecodeError> {
     let short = usize::from(tag & 0x3f);
     match tag & 0xc0 {
         SMALL_INT => Ok(Value::Int(i64::from(tag & 0x3f))),
@@ -598,7 +664,7 @@ fn read_value(reader: &mut Reader<'_>, depth: usize) -> Result<Value, DecodeErro
     }
 }
 
-/// Reads a value whose tag has been read. What a tag could say is not said otherwise.
+/// Reads a value of a type, by the type's tag.
 fn read_content(reader: &mut Reader<'_>, tag: u8, depth: usize) -> Result<Value, DecodeError> {
     Ok(match tag {
         0 => Value::Null,
@@ -612,7 +678,8 @@ fn read_content(reader: &mut Reader<'_>, tag: u8, depth: usize) -> Result<Value,
             // Grows as it is read: an item in memory is larger than its bytes.
             let mut items = Vec::new();
             for _ in 0..count {
-                items.push(read_value(reader, depth + 1)?);
+                let tag = reader.byte("tag")?;
+                items.push(read_rest(reader, tag, depth + 1)?);
             }
             Value::from(items)
         }
@@ -621,9 +688,8 @@ fn read_content(reader: &mut Reader<'_>, tag: u8, depth: usize) -> Result<Value,
     })
 }
 
-/// Passes over a value that is of one piece without making it.
-fn skip_value(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
-    let tag = reader.byte("value")?;
+/// As [`read_rest`], without making the value.
+fn skip_rest(reader: &mut Reader<'_>, tag: u8, depth: usize) -> Result<(), DecodeError> {
     let short = usize::from(tag & 0x3f);
     let text = |reader: &Reader<'_>, bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(_) => Ok(()),
@@ -640,7 +706,8 @@ fn skip_value(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> 
         (_, BYTES) => reader.bytes("bytes", VALUE_BYTES_MAX).map(drop),
         (_, 6) if depth < VALUE_DEPTH_MAX => {
             for _ in 0..reader.count("list")? {
-                skip_value(reader, depth + 1)?;
+                let tag = reader.byte("tag")?;
+                skip_rest(reader, tag, depth + 1)?;
             }
             Ok(())
         }

@@ -1,7 +1,7 @@
 //! The bytes of deltas and states, drawn in `docs/wire.md`: columns, each small before any general compression.
 //!
 //! ```text
-//!   format ▸ replicas, from, to ▸ removed dots ▸ tree ▸ dots ▸ stamps ▸ values
+//!   format ▸ replicas, from, to ▸ removed dots ▸ tree ▸ dots ▸ stamps ▸ tags ▸ values
 //! ```
 //!
 //! The tree names every entry once, depth first, each name by what it does not share with its sibling's before. The
@@ -55,7 +55,7 @@ fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id
     let header = Header::of(lacking);
     let mut columns = Columns::new(table, &header);
     columns.children(ROOT, below);
-    let Columns { tree, dots, stamps, values, .. } = columns;
+    let Columns { tree, dots, stamps, tags, values, .. } = columns;
     let mut out = Vec::with_capacity(64 + tree.len() + values.len() + 3 * dots.len() + stamps.len());
     out.push(FORMAT);
     header.encode(&lacking.removed, &mut out);
@@ -65,6 +65,8 @@ fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id
     encode_dots(&dots, &header, &mut out);
     offsets.stamps = out.len();
     encode_stamps(&stamps, &mut out);
+    offsets.tags = out.len();
+    encode_tags(&tags, &mut out);
     offsets.values = out.len();
     out.extend_from_slice(&values);
     offsets.dots = offsets.tree + tree.len();
@@ -136,6 +138,7 @@ struct Columns<'a> {
     tree: Vec<u8>,
     dots: Vec<(usize, u64)>,
     stamps: Vec<Stamp>,
+    tags: Vec<u8>,
     values: Vec<u8>,
 }
 
@@ -148,6 +151,7 @@ impl<'a> Columns<'a> {
             tree: Vec::new(),
             dots: Vec::new(),
             stamps: Vec::new(),
+            tags: Vec::new(),
             values: Vec::new(),
         }
     }
@@ -215,7 +219,8 @@ impl<'a> Columns<'a> {
         match (payload, &event.value) {
             (Payload::Written, value) => {
                 self.stamps.push(event.stamp);
-                encode_value(value, &mut self.values);
+                self.tags.push(tag_of(value));
+                encode_rest(value, &mut self.values);
             }
             (Payload::Subtotal, Value::Int(subtotal)) => put_signed(&mut self.values, *subtotal),
             (Payload::Mark, Value::Bool(mark)) => self.values.push(u8::from(*mark)),
@@ -298,28 +303,34 @@ fn encode_name(name: &Value, last: Option<&Value>, out: &mut Vec<u8>) {
     }
 }
 
+/// How much is shared, and whether the length is another than that of the name before; that length; and the rest.
 fn put_shared(name: &[u8], last: &[u8], out: &mut Vec<u8>) {
     let shared = name.iter().zip(last).take(SHARED_MAX).take_while(|(a, b)| a == b).count();
-    put(out, shared as u64);
-    put_bytes(out, &name[shared..]);
+    let another = name.len() != last.len();
+    put(out, (shared as u64) << 1 | u64::from(another));
+    if another {
+        put(out, (name.len() - shared) as u64);
+    }
+    out.extend_from_slice(&name[shared..]);
 }
 
-/// A value behind its tag; short ones in the tag.
-pub(crate) fn encode_value(value: &Value, out: &mut Vec<u8>) {
+/// The tag of a value; a small number, or the length of a short text, is said by the tag.
+fn tag_of(value: &Value) -> u8 {
     match value {
-        Value::Int(int @ 0..0x40) => out.push(SMALL_INT | u8::try_from(*int).unwrap_or_default()),
-        Value::Text(text) if text.len() < SHORT => {
-            out.push(SHORT_TEXT | short(text.len()));
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::Bytes(bytes) if bytes.len() < SHORT => {
-            out.push(SHORT_BYTES | short(bytes.len()));
-            out.extend_from_slice(bytes);
-        }
-        value => {
-            out.push(value.tag());
-            encode_content(value, out);
-        }
+        Value::Int(int @ 0..0x40) => SMALL_INT | u8::try_from(*int).unwrap_or_default(),
+        Value::Text(text) if text.len() < SHORT => SHORT_TEXT | short(text.len()),
+        Value::Bytes(bytes) if bytes.len() < SHORT => SHORT_BYTES | short(bytes.len()),
+        value => value.tag(),
+    }
+}
+
+/// What a value's tag does not say.
+fn encode_rest(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Int(0..0x40) => {}
+        Value::Text(text) if text.len() < SHORT => out.extend_from_slice(text.as_bytes()),
+        Value::Bytes(bytes) if bytes.len() < SHORT => out.extend_from_slice(bytes),
+        value => encode_content(value, out),
     }
 }
 
@@ -339,56 +350,85 @@ fn encode_content(value: &Value, out: &mut Vec<u8>) {
         Value::Bytes(bytes) => put_bytes(out, bytes),
         Value::List(items) => {
             put(out, items.len() as u64);
-            items.iter().for_each(|item| encode_value(item, out));
+            for item in items {
+                out.push(tag_of(item));
+                encode_rest(item, out);
+            }
         }
     }
 }
 
-/// Blocks of dots: a run of consecutive events of one replica, of which the first is told, or dots one by one. A dot
-/// is told by how far it is from the one expected of its replica, that after its last. A last dot is told alone.
-fn encode_dots(dots: &[(usize, u64)], header: &Header, out: &mut Vec<u8>) {
-    let mut expected: Vec<u64> = header.replicas.iter().map(|(_, from, _)| from + 1).collect();
-    let count = header.replicas.len() as u64;
-    let mut literal = |out: &mut Vec<u8>, (replica, seq): (usize, u64), run: u64| {
-        let away = zigzag(seq.wrapping_sub(expected[replica]).cast_signed());
-        match away.checked_mul(count).and_then(|away| away.checked_add(replica as u64)) {
-            Some(n) => put(out, n),
-            None => put_wide(out, u128::from(away) * u128::from(count) + replica as u128),
-        }
-        expected[replica] = seq + run;
-    };
+/// Cuts a column into blocks: runs, and what stands between them one by one. Answers with where each ends, and
+/// whether it is a run.
+fn blocks(
+    len: usize,
+    run_at: impl Fn(usize) -> usize,
+) -> impl Iterator<Item = (std::ops::Range<usize>, bool)> {
     let mut at = 0;
-    while at < dots.len() {
-        let run = run_at(dots, at);
-        if at + 1 == dots.len() {
-            literal(out, dots[at], 1);
-            at += 1;
-        } else if run >= RUN_MIN {
-            put(out, (run as u64 - 1) << 1 | 1);
-            literal(out, dots[at], run as u64);
-            at += run;
-        } else {
-            let mut end = at + run;
-            while end < dots.len() {
-                let run = run_at(dots, end);
-                if run >= RUN_MIN {
-                    break;
-                }
-                end += run;
-            }
-            put(out, (end - at - 1) as u64 * 2);
-            dots[at..end].iter().for_each(|dot| literal(out, *dot, 1));
-            at = end;
+    std::iter::from_fn(move || {
+        let start = at;
+        if start == len {
+            return None;
         }
-    }
+        let run = run_at(start);
+        at += run;
+        if run >= RUN_MIN {
+            return Some((start..at, true));
+        }
+        while at < len {
+            let run = run_at(at);
+            if run >= RUN_MIN {
+                break;
+            }
+            at += run;
+        }
+        Some((start..at, false))
+    })
 }
 
 /// From how many on a run is worth a block of its own.
 const RUN_MIN: usize = 4;
 
-/// How many consecutive events of one replica begin at a place.
-fn run_at(dots: &[(usize, u64)], at: usize) -> usize {
-    1 + dots[at..].windows(2).take_while(|two| two[0].0 == two[1].0 && two[0].1 + 1 == two[1].1).count()
+/// The head of a block: how many there are in it beyond one, and whether it is a run. The last of a column, alone in
+/// its block, has none.
+fn put_block(block: &std::ops::Range<usize>, run: bool, len: usize, out: &mut Vec<u8>) {
+    if block.start + 1 < len {
+        put(out, (block.len() as u64 - 1) << 1 | u64::from(run));
+    }
+}
+
+/// Blocks of dots: a run of consecutive events of one replica, of which the first is told, or dots one by one. A dot
+/// is told by how far it is from the one expected of its replica, that after its last.
+fn encode_dots(dots: &[(usize, u64)], header: &Header, out: &mut Vec<u8>) {
+    let mut expected: Vec<u64> = header.replicas.iter().map(|(_, from, _)| from + 1).collect();
+    let count = header.replicas.len() as u64;
+    let mut tell = |out: &mut Vec<u8>, (replica, seq): (usize, u64), run: usize| {
+        let away = zigzag(seq.wrapping_sub(expected[replica]).cast_signed());
+        match away.checked_mul(count).and_then(|away| away.checked_add(replica as u64)) {
+            Some(n) => put(out, n),
+            None => put_wide(out, u128::from(away) * u128::from(count) + replica as u128),
+        }
+        expected[replica] = seq + run as u64;
+    };
+    let next = |(replica, seq): (usize, u64)| (replica, seq + 1);
+    let run_at = |at: usize| 1 + dots[at..].windows(2).take_while(|two| next(two[0]) == two[1]).count();
+    for (block, run) in blocks(dots.len(), run_at) {
+        put_block(&block, run, dots.len(), out);
+        if run {
+            tell(out, dots[block.start], block.len());
+        } else {
+            dots[block].iter().for_each(|dot| tell(out, *dot, 1));
+        }
+    }
+}
+
+/// Blocks of tags: a run of equal ones, told once, or tags one by one.
+fn encode_tags(tags: &[u8], out: &mut Vec<u8>) {
+    let run_at = |at: usize| tags[at..].iter().take_while(|tag| **tag == tags[at]).count();
+    for (block, run) in blocks(tags.len(), run_at) {
+        put_block(&block, run, tags.len(), out);
+        out.extend_from_slice(&tags[if run { block.start..block.start + 1 } else { block }]);
+    }
 }
 
 /// Runs of equal stamps: how many (unless it is the last), how far its milliseconds are from those before, and its
