@@ -8,6 +8,7 @@ use super::limits::{
 };
 use super::log::Removed;
 use super::table::{Id, Name, ROOT, Table, Written};
+use super::undo::Trail;
 use crate::position::Position;
 use crate::{Dot, ReplicaId, Stamp, Value};
 use std::collections::BTreeMap;
@@ -359,9 +360,11 @@ pub(crate) struct Hand<'a> {
     before: u64,
     seq: u64,
     stamp: Stamp,
-    table: &'a mut Table,
+    pub(super) table: &'a mut Table,
     changes: Option<&'a mut Recorder>,
     removed: Vec<Removed>,
+    /// How the cells read that it writes to, if somebody may want to undo that.
+    pub(super) trail: Option<Trail>,
 }
 
 impl<'a> Hand<'a> {
@@ -372,7 +375,7 @@ impl<'a> Hand<'a> {
         table: &'a mut Table,
         changes: Option<&'a mut Recorder>,
     ) -> Self {
-        Hand { replica, before, seq: before, stamp, table, changes, removed: Vec::new() }
+        Hand { replica, before, seq: before, stamp, table, changes, removed: Vec::new(), trail: None }
     }
 
     /// The last event, and what was removed.
@@ -380,7 +383,11 @@ impl<'a> Hand<'a> {
         (self.seq, self.removed)
     }
 
-    fn dot(&mut self) -> Dot {
+    pub(super) fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    pub(super) fn dot(&mut self) -> Dot {
         self.seq += 1;
         Dot { replica: self.replica, seq: self.seq }
     }
@@ -426,7 +433,7 @@ impl<'a> Hand<'a> {
     }
 
     /// The entry at a path, made if it is not there.
-    fn make<'n>(&mut self, above: impl Iterator<Item = &'n str>, kind: Kind, name: &str) -> Id {
+    pub(super) fn make<'n>(&mut self, above: impl Iterator<Item = &'n str>, kind: Kind, name: &str) -> Id {
         let table = &mut self.table;
         let map = above.fold(ROOT, |map, name| table.find_or_make(map, Kind::Map, Name::Text(name)));
         table.find_or_make(map, kind, Name::Text(name))
@@ -442,13 +449,21 @@ impl<'a> Hand<'a> {
     }
 
     /// Writes an event in place of all those that are seen in an entry.
-    fn write(&mut self, id: Id, value: Value) {
+    pub(super) fn write(&mut self, id: Id, value: Value) -> Dot {
         let dot = self.dot();
         self.note(id, |hand| {
             let written = Written { dot, stamp: hand.stamp_of(id), value };
             let Hand { table, removed, before, .. } = hand;
             table.write(id, written, |older| remember(removed, *before, older, dot));
         });
+        dot
+    }
+
+    /// Writes an event beside those of others that are seen in an entry, and in place of this replica's own.
+    pub(super) fn write_beside(&mut self, id: Id, value: Value) -> Dot {
+        let dot = self.dot();
+        self.note(id, |hand| hand.put(id, dot, value));
+        dot
     }
 
     fn stamp_of(&self, id: Id) -> Stamp {
@@ -479,8 +494,22 @@ impl<'a> Hand<'a> {
         self.table.prune(id);
     }
 
+    /// Takes one event out of an entry, and the entry out of the table if that was its last.
+    pub(super) fn withdraw(&mut self, id: Id, dot: Dot) {
+        let nothing = Dot { replica: self.replica, seq: 0 };
+        self.note(id, |hand| {
+            if hand.table.take(id, dot) {
+                hand.remember(dot, nothing);
+            }
+        });
+        self.table.prune(id);
+    }
+
     /// Makes a change of an entry, and tells whoever watches.
     fn note(&mut self, id: Id, change: impl FnOnce(&mut Self)) {
+        if let Some(trail) = &mut self.trail {
+            trail.before(self.table, id);
+        }
         if let Some(changes) = &mut self.changes {
             changes.before(self.table, id);
         }
@@ -498,8 +527,7 @@ impl<'a> Hand<'a> {
         let id = self.make(above, Kind::Counter, name);
         let own = self.table.events(id).written().iter().find(|event| event.dot.replica == self.replica);
         let subtotal = own.and_then(|event| event.value.int()).unwrap_or(0).saturating_add(by);
-        let dot = self.dot();
-        self.note(id, |hand| hand.put(id, dot, Value::Int(subtotal)));
+        self.write_beside(id, Value::Int(subtotal));
     }
 
     /// Leaves an event in a flag, or removes those that are there.
@@ -572,8 +600,7 @@ impl<'a> Hand<'a> {
     pub(crate) fn restamp(&mut self, id: Id, written: Dot) {
         let event = self.table.events(id).written().iter().find(|event| event.dot == written);
         let Some(value) = event.map(|event| event.value.clone()) else { return };
-        let dot = self.dot();
-        self.note(id, |hand| hand.put(id, dot, value));
+        self.write_beside(id, value);
     }
 }
 

@@ -16,3 +16,8 @@ pub const LOG_BYTES_MAX: usize = 16 << 20;
 pub const EVENTS_MAX: u64 = 1 << 52;
 /// Bytes of the position of an element in a list.
 pub const POSITION_BYTES_MAX: usize = 1_024;
+/// Steps that a [`History`](super::History) keeps: beyond that the oldest can no longer be undone.
+pub const HISTORY_STEPS_MAX: usize = 1_000;
+/// Bytes that a [`History`](super::History) takes, about. No step is larger, so that undoing it is an edit within
+/// [`EDIT_BYTES_MAX`].
+pub const HISTORY_BYTES_MAX: usize = EDIT_BYTES_MAX;

@@ -29,6 +29,7 @@ mod log;
 mod merge;
 mod read;
 mod table;
+mod undo;
 
 pub use change::{Change, What};
 pub use delta::{DecodeError, Delta};
@@ -36,6 +37,7 @@ pub use edit::{EditError, Op, Transaction};
 pub use format::FORMAT;
 pub use kind::Kind;
 pub use read::{ListView, MapView, RegisterView, SetView, View};
+pub use undo::History;
 
 use crate::{Lattice, ReplicaId, Stamp, Time, VersionVector};
 use change::Recorder;
@@ -125,17 +127,22 @@ impl Document {
     /// If an operation is beyond a [limit](limits); then nothing is changed.
     pub fn commit(&mut self, now: Time, edit: impl Into<Transaction>) -> Result<bool, EditError> {
         let steps = edit.into().checked(self)?;
+        Ok(self.with_hand(now, |hand| steps.run(hand)))
+    }
+
+    /// Lets the hand write, within the limits; whether it did.
+    fn with_hand(&mut self, now: Time, write: impl FnOnce(&mut Hand<'_>)) -> bool {
         let before = self.version.next(self.replica).seq - 1;
         // All that is written together is written at one time.
         let stamp = self.latest.next(now);
         let mut hand = Hand::new(self.replica, before, stamp, &mut self.table, self.changes.as_mut());
-        steps.run(&mut hand);
+        write(&mut hand);
         let (seq, removed) = hand.done();
         if seq > before {
             self.latest = stamp;
         }
         self.advance(before, seq, &removed);
-        Ok(seq > before)
+        seq > before
     }
 
     /// Writes again what this replica wrote at times after `now`, because its clock was wrong then, as far as `known`
