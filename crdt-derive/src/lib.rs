@@ -1,9 +1,12 @@
-//! A struct of lattices is a lattice, a struct of dot stores is a dot store: field by field.
+//! A struct of lattices is a lattice, a struct of dot stores is a dot store, a struct of handles is a record: field by
+//! field.
 //!
 //! Use these through `watersmeet-crdt` with its feature `derive`; the documentation of the traits has examples.
 //!
 //! What is deliberately not here: enums. Two replicas can be in different variants, and no rule says which they meet in;
 //! a field for each variant has one.
+
+mod record;
 
 use proc_macro::TokenStream;
 use proc_macro2::{Span, TokenStream as Tokens};
@@ -16,7 +19,7 @@ use syn::{Data, DeriveInput, Error, Fields, Generics, Member, Type, WherePredica
 /// A type parameter needs no bound of its own: each field's type has to be a lattice, and that is all.
 #[proc_macro_derive(Lattice)]
 pub fn lattice(input: TokenStream) -> TokenStream {
-    expand(input, lattice_of)
+    expand(input, |input| Ok(lattice_of(Struct::of(input)?)))
 }
 
 /// Derives `watersmeet_crdt::store::DotStore` for a struct of dot stores: it is joined field by field.
@@ -24,12 +27,20 @@ pub fn lattice(input: TokenStream) -> TokenStream {
 /// The struct derives or implements `Clone`, `Default` and `PartialEq` itself. One event writes to one field.
 #[proc_macro_derive(DotStore)]
 pub fn dot_store(input: TokenStream) -> TokenStream {
-    expand(input, dot_store_of)
+    expand(input, |input| Ok(dot_store_of(Struct::of(input)?)))
 }
 
-fn expand(input: TokenStream, derive: fn(Struct) -> Tokens) -> TokenStream {
-    let derived = syn::parse(input).and_then(|input| Ok(derive(Struct::of(input)?)));
-    derived.unwrap_or_else(Error::into_compile_error).into()
+/// Derives `watersmeet_crdt::typed::Record` for a struct of handles, and of other records: each field at a key.
+///
+/// The key is the field's name, or what `#[record(key = "…")]` on the field says. A struct has named fields, and no key
+/// twice.
+#[proc_macro_derive(Record, attributes(record))]
+pub fn record(input: TokenStream) -> TokenStream {
+    expand(input, record::record_of)
+}
+
+fn expand(input: TokenStream, derive: fn(DeriveInput) -> Result<Tokens, Error>) -> TokenStream {
+    syn::parse(input).and_then(derive).unwrap_or_else(Error::into_compile_error).into()
 }
 
 /// What is to be known of a struct: its name and parameters, and each field's name and type.

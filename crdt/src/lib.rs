@@ -48,7 +48,9 @@
 //! | [`position`] | places in a list that never change, so that a list is a map |
 //! | [`causal`] | flags, register, counter, list, sets and maps of any of them, add-wins and remove-wins |
 //! | [`document`] | the tree of those, its log, deltas, change events |
+//! | [`typed`] | the shape of a document as a struct, read and edited with compile-time types |
 //! | [`session`], [`client`] | the conversation between two peers, and a client's half of it, without I/O |
+//! | `compress` | with the feature of that name: general compression of states at rest |
 //! | [`laws`] | a checker of the laws above, for our types and yours |
 //!
 //! What is deliberately not here: clocks, random numbers, sockets and files. They are arguments.
@@ -56,6 +58,8 @@
 pub mod causal;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "compress")]
+pub mod compress;
 pub mod document;
 pub mod dot;
 pub mod laws;
@@ -63,6 +67,7 @@ pub mod plain;
 pub mod position;
 pub mod session;
 pub mod store;
+pub mod typed;
 pub mod value;
 mod wire;
 
