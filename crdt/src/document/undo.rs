@@ -13,21 +13,27 @@
 //!   a counter               is counted back by what the edit counted, whatever others have counted
 //! ```
 //!
-//! Redo is the same in the other direction. An event that is written again has a new dot: [`Names`] knows which old
+//! Redo is the same in the other direction. An event that is written again has a new dot: [`Names`](names::Names) knows which old
 //! one it stands for, so that the edits below it can be undone after it.
 //!
 //! What is deliberately not here: others' edits, and edits that were made past the history; they are neither undone
 //! nor written over.
 
-use super::change::{is_in, path, sum};
-use super::edit::Hand;
-use super::kind::{Kind, Payload};
+mod change;
+mod names;
+mod turn;
+
+use super::change::path;
+use super::kind::Kind;
 use super::limits::{EVENTS_MAX, HISTORY_BYTES_MAX, HISTORY_STEPS_MAX};
-use super::table::{Events, Id, Name, ROOT, Table, Written};
+use super::table::{Events, Id, Table, Written};
 use super::{Document, EditError, Transaction};
-use crate::{Dot, ReplicaId, Time, Value};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::{Dot, Time, Value};
+use change::{Cell, Change};
+use names::Names;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use turn::Turn;
 
 /// The edits of one document that can be undone, and those that can be redone.
 ///
@@ -229,7 +235,7 @@ fn turn(
         }
         let mut cells = BTreeMap::new();
         document.with_hand(now, |hand| {
-            let mut turn = Turn { own: hand.replica(), hand, names, withdrawn: false };
+            let mut turn = Turn::new(hand, names);
             let turned = step.cells.into_iter().filter_map(|(cell, change)| {
                 let reverse = turn.cell(&cell, change)?;
                 Some((cell, reverse))
@@ -242,172 +248,6 @@ fn turn(
         }
     }
     Ok(false)
-}
-
-/// What holds events.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Cell {
-    /// The keys from the root down; cells of one set or list share them.
-    path: Arc<[String]>,
-    kind: Kind,
-    /// Which item of a set, or the position of which element of a list.
-    item: Option<Value>,
-}
-
-impl Cell {
-    fn find(&self, table: &Table) -> Option<Id> {
-        let (name, above) = self.path.split_last()?;
-        let map = above.iter().try_fold(ROOT, |map, name| table.find(map, Kind::Map, Name::Text(name)))?;
-        let at = table.find(map, self.kind, Name::Text(name))?;
-        self.item.as_ref().map_or(Some(at), |item| table.find(at, self.kind, item))
-    }
-
-    fn make(&self, hand: &mut Hand<'_>) -> Option<Id> {
-        let (name, above) = self.path.split_last()?;
-        let at = hand.make(above.iter().map(String::as_str), self.kind, name);
-        Some(self.item.as_ref().map_or(at, |item| hand.table.find_or_make(at, self.kind, item)))
-    }
-}
-
-/// What is done to a cell to undo, or to redo.
-#[derive(Clone, Debug)]
-enum Change {
-    /// Of anything but a counter.
-    Written {
-        /// What has to stand there.
-        stands: Stands,
-        /// What is to stand there then: an event, by its name, and what it says.
-        back: Option<(Dot, Value)>,
-    },
-    /// Of a counter.
-    Counted {
-        /// How much is to be counted.
-        by: i64,
-        /// What each other replica had counted, and is to be counted unless a count of that replica is there.
-        lost: Vec<(ReplicaId, i64)>,
-        /// Whether a count of this replica has to be there.
-        stands: bool,
-        /// Whether one is to be there then, even if it is 0.
-        back: bool,
-    },
-}
-
-/// What is expected to stand in a cell.
-#[derive(Clone, Debug, PartialEq)]
-enum Stands {
-    /// An event of one's own, by its name; perhaps with others beside it.
-    Own(Dot),
-    /// Just these, of others; mostly none.
-    Others(Vec<Dot>),
-}
-
-impl Change {
-    /// The change back from what an edit has made of a cell.
-    fn back(
-        kind: Kind,
-        before: &[Written],
-        after: Events<'_>,
-        own: ReplicaId,
-        names: &Names,
-    ) -> Option<Change> {
-        if kind == Kind::Counter {
-            return Change::count_back(before, after, own);
-        }
-        let stands = match after.dots().next() {
-            Some(dot) if before.iter().any(|event| event.dot == dot) => return None,
-            Some(dot) => Stands::Own(names.name(dot)),
-            None => Stands::Others(Vec::new()),
-        };
-        // Where others wrote too, what stands there again is not one's own, and is not undone any further.
-        let of_another = before.iter().map(|event| event.dot).find(|dot| dot.replica != own);
-        let named = of_another.or(before.first().map(|event| event.dot));
-        let back = named.map(|dot| (names.name(dot), read(kind, Events::Written(before))));
-        Some(Change::Written { stands, back }).filter(|change| !change.is_idle())
-    }
-
-    fn count_back(before: &[Written], after: Events<'_>, own: ReplicaId) -> Option<Change> {
-        let (had, has) = (count_of(own, before), count_of(own, after.written()));
-        let is_lost = |event: &&Written| event.dot.replica != own && after.dots().all(|dot| dot != event.dot);
-        let lost = before.iter().filter(is_lost);
-        let lost: Vec<_> = lost.map(|event| (event.dot.replica, event.value.int().unwrap_or(0))).collect();
-        let by = had.unwrap_or(0).saturating_sub(has.unwrap_or(0));
-        let back = had.is_some() || !lost.is_empty();
-        Some(Change::Counted { by, lost, stands: has.is_some(), back }).filter(|change| !change.is_idle())
-    }
-
-    /// Whether it changes nothing.
-    fn is_idle(&self) -> bool {
-        match self {
-            Change::Written { stands, back } => *stands == Stands::Others(Vec::new()) && back.is_none(),
-            Change::Counted { by, lost, stands, back } => *by == 0 && lost.is_empty() && stands == back,
-        }
-    }
-
-    /// Whether a later change of the cell goes back to where this one starts: nobody else wrote in between.
-    fn goes_on_to(&self, later: &Change) -> bool {
-        match (self, later) {
-            (Change::Written { stands: Stands::Own(own), .. }, Change::Written { back, .. }) => {
-                back.as_ref().is_some_and(|(name, _)| name == own)
-            }
-            (Change::Written { stands: Stands::Others(others), .. }, Change::Written { back, .. }) => {
-                others.is_empty() && back.is_none()
-            }
-            (Change::Counted { stands, .. }, Change::Counted { back, .. }) => stands == back,
-            _ => false,
-        }
-    }
-
-    /// Goes back from where the later change starts to where this one leads.
-    fn extend(&mut self, later: Change) {
-        match (self, later) {
-            (Change::Written { stands, .. }, Change::Written { stands: later, .. }) => *stands = later,
-            (
-                Change::Counted { by, lost, stands, .. },
-                Change::Counted { by: more, lost: and_lost, stands: later, .. },
-            ) => {
-                *by = by.saturating_add(more);
-                lost.extend(and_lost);
-                *stands = later;
-            }
-            _ => {}
-        }
-    }
-
-    fn names(&self) -> impl Iterator<Item = Dot> {
-        let (stands, back) = match self {
-            Change::Written { stands, back } => {
-                let own = if let Stands::Own(own) = stands { Some(*own) } else { None };
-                (own, back.as_ref().map(|(name, _)| *name))
-            }
-            Change::Counted { .. } => (None, None),
-        };
-        stands.into_iter().chain(back)
-    }
-
-    /// The bytes that it takes beside itself.
-    fn bytes(&self) -> usize {
-        match self {
-            Change::Written { stands, back } => {
-                let others = if let Stands::Others(others) = stands { others.len() } else { 0 };
-                others * size_of::<Dot>() + back.as_ref().map_or(0, |(_, value)| value.bytes())
-            }
-            Change::Counted { lost, .. } => lost.len() * size_of::<(ReplicaId, i64)>(),
-        }
-    }
-}
-
-/// What the events of a cell say together.
-fn read(kind: Kind, events: Events<'_>) -> Value {
-    match kind.payload() {
-        Payload::Written => events.winner().map(|event| event.value.clone()).unwrap_or_default(),
-        Payload::Mark => Value::Bool(is_in(events)),
-        Payload::Subtotal => Value::Int(sum(events)),
-        Payload::Nothing => Value::Null,
-    }
-}
-
-fn count_of(replica: ReplicaId, events: &[Written]) -> Option<i64> {
-    events.iter().find(|event| event.dot.replica == replica).and_then(|event| event.value.int())
 }
 
 /// What is undone, or redone, together.
@@ -491,148 +331,14 @@ impl Trail {
     }
 }
 
-/// The edit that undoes or redoes a step.
-struct Turn<'t, 'h> {
-    hand: &'t mut Hand<'h>,
-    names: &'t mut Names,
-    own: ReplicaId,
-    /// Whether an event has been made that says that something was withdrawn.
-    withdrawn: bool,
-}
-
-impl Turn<'_, '_> {
-    /// Changes a cell, and answers with the change back; nothing if others have made it void.
-    fn cell(&mut self, cell: &Cell, change: Change) -> Option<Change> {
-        match change {
-            Change::Written { stands: Stands::Own(name), back } => self.take_back(cell, name, back),
-            Change::Written { stands: Stands::Others(others), back } => self.bring_back(cell, &others, back?),
-            Change::Counted { by, lost, stands, back } => self.count(cell, by, &lost, stands, back),
-        }
-    }
-
-    /// Puts what was there before in place of an event of one's own.
-    fn take_back(&mut self, cell: &Cell, name: Dot, back: Option<(Dot, Value)>) -> Option<Change> {
-        let own = self.names.dot(name);
-        let id = cell.find(self.hand.table)?;
-        let events = self.hand.table.events(id);
-        events.dots().find(|dot| *dot == own)?;
-        let others: Vec<Dot> = events.dots().filter(|dot| *dot != own).collect();
-        let said = events.written().iter().find(|event| event.dot == own);
-        let said = said.map(|event| event.value.clone()).unwrap_or_default();
-        let stands = match back {
-            Some((before, value)) if others.is_empty() => {
-                let dot = self.hand.write(id, value);
-                self.names.set(before, dot);
-                Stands::Own(before)
-            }
-            _ => {
-                self.withdraw(id, own);
-                Stands::Others(others)
-            }
-        };
-        Some(Change::Written { stands, back: Some((name, said)) })
-    }
-
-    /// Writes what was there, if what stands there has not changed since.
-    fn bring_back(&mut self, cell: &Cell, others: &[Dot], back: (Dot, Value)) -> Option<Change> {
-        let table = &self.hand.table;
-        let stand = cell.find(table).map_or(Events::Written(&[]), |id| table.events(id));
-        if !stand.dots().eq(others.iter().copied()) {
-            return None;
-        }
-        let id = cell.make(self.hand)?;
-        let (name, value) = back;
-        let dot = self.hand.write_beside(id, value);
-        self.names.set(name, dot);
-        Some(Change::Written { stands: Stands::Own(name), back: None })
-    }
-
-    fn count(
-        &mut self,
-        cell: &Cell,
-        by: i64,
-        lost: &[(ReplicaId, i64)],
-        stands: bool,
-        back: bool,
-    ) -> Option<Change> {
-        let table = &self.hand.table;
-        let events = cell.find(table).map_or(&[][..], |id| table.events(id).written());
-        let had = count_of(self.own, events);
-        if stands && had.is_none() {
-            return None;
-        }
-        let is_gone = |(replica, _): &&(ReplicaId, i64)| count_of(*replica, events).is_none();
-        let lost = lost.iter().filter(is_gone).fold(0_i64, |sum, (_, count)| sum.saturating_add(*count));
-        let before = had.unwrap_or(0);
-        let count = before.saturating_add(by).saturating_add(lost);
-        let id = cell.make(self.hand)?;
-        let is_there = count != 0 || back;
-        match events_of(self.own, self.hand.table.events(id)) {
-            _ if is_there => drop(self.hand.write_beside(id, Value::Int(count))),
-            Some(own) => self.withdraw(id, own),
-            None => self.hand.table.prune(id),
-        }
-        let by = before.saturating_sub(count);
-        Some(Change::Counted { by, lost: Vec::new(), stands: is_there, back: stands })
-    }
-
-    fn withdraw(&mut self, id: Id, dot: Dot) {
-        if !self.withdrawn {
-            self.hand.dot();
-            self.withdrawn = true;
-        }
-        self.hand.withdraw(id, dot);
-    }
-}
-
-fn events_of(replica: ReplicaId, events: Events<'_>) -> Option<Dot> {
-    events.dots().find(|dot| dot.replica == replica)
-}
-
-/// Which event stands for which: one that was written again has the name of the one that stood there first.
-#[derive(Clone, Debug, Default)]
-struct Names {
-    dots: BTreeMap<Dot, Dot>,
-    names: BTreeMap<Dot, Dot>,
-}
-
-impl Names {
-    const FEW: usize = 64;
-
-    /// The event that has a name now.
-    fn dot(&self, name: Dot) -> Dot {
-        self.dots.get(&name).copied().unwrap_or(name)
-    }
-
-    /// The name of an event.
-    fn name(&self, dot: Dot) -> Dot {
-        self.names.get(&dot).copied().unwrap_or(dot)
-    }
-
-    /// Gives a name to another event.
-    fn set(&mut self, name: Dot, dot: Dot) {
-        if let Some(before) = self.dots.insert(name, dot) {
-            self.names.remove(&before);
-        }
-        self.names.insert(dot, name);
-    }
-
-    /// Whether there must be many that no cell uses: a cell uses two at most.
-    fn have_outgrown(&self, cells: usize) -> bool {
-        self.dots.len() > 4 * cells + Self::FEW
-    }
-
-    fn keep(&mut self, used: &BTreeSet<Dot>) {
-        self.dots.retain(|name, _| used.contains(name));
-        self.names.retain(|_, name| used.contains(name));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ReplicaId;
     use crate::document::Op;
+    use crate::document::table::ROOT;
     use quickcheck::quickcheck;
+    use std::collections::BTreeSet;
 
     const NOW: Time = Time::from_millis(1_000);
 
