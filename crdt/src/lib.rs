@@ -50,6 +50,7 @@
 //! | [`document`] | the tree of those, its log, deltas, change events |
 //! | [`typed`] | the shape of a document as a struct, read and edited with compile-time types |
 //! | [`session`], [`client`] | the conversation between two peers, and a client's half of it, without I/O |
+//! | `compress` | with the feature of that name: general compression of states at rest |
 //! | [`laws`] | a checker of the laws above, for our types and yours |
 //!
 //! What is deliberately not here: clocks, random numbers, sockets and files. They are arguments.
@@ -57,6 +58,8 @@
 pub mod causal;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "compress")]
+pub mod compress;
 pub mod document;
 pub mod dot;
 pub mod laws;
