@@ -13,8 +13,8 @@
 //!   a counter               is counted back by what the edit counted, whatever others have counted
 //! ```
 //!
-//! Redo is the same in the other direction. An event that is written again has a new dot: [`Names`](names::Names) knows which old
-//! one it stands for, so that the edits below it can be undone after it.
+//! Redo is the same in the other direction. An event that is written again has a new dot: [`names`] know which old one
+//! it stands for, so that the edits below it can be undone after it.
 //!
 //! What is deliberately not here: others' edits, and edits that were made past the history; they are neither undone
 //! nor written over.
