@@ -1,9 +1,9 @@
 //! JavaScript values to ours and back. Nothing here panics: what does not fit is an error that names the path.
 
-use js_sys::{Array, BigInt, Error, Float64Array, Object, Reflect, TypeError, Uint8Array};
+use js_sys::{Array, BigInt, Error, Float64Array, Object, RangeError, Reflect, TypeError, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use watersmeet_crdt::document::limits::VALUE_DEPTH_MAX;
-use watersmeet_crdt::document::{Kind, MapView, Op, View, What};
+use watersmeet_crdt::document::{Kind, MapView, View, What};
 use watersmeet_crdt::{Change, ReplicaId, Time, Value, VersionVector};
 
 const WHAT_A_VALUE_IS: &str =
@@ -13,7 +13,11 @@ pub(crate) fn error(message: impl ToString) -> JsValue {
     Error::new(&message.to_string()).into()
 }
 
-fn type_error(message: &str) -> JsValue {
+pub(crate) fn range_error(message: impl ToString) -> JsValue {
+    RangeError::new(&message.to_string()).into()
+}
+
+pub(crate) fn type_error(message: &str) -> JsValue {
     TypeError::new(message).into()
 }
 
@@ -33,13 +37,14 @@ pub(crate) fn number(n: u64) -> f64 {
     clippy::cast_sign_loss,
     reason = "checked to be whole and in range"
 )]
+pub(crate) fn natural(n: f64) -> Option<u64> {
+    let is_natural = n.fract() == 0.0 && (0.0..=number(ReplicaId::MAX)).contains(&n);
+    is_natural.then_some(n as u64)
+}
+
 pub(crate) fn whole(n: f64, what: &str) -> Result<u64, JsValue> {
-    if n.fract() == 0.0 && (0.0..=number(ReplicaId::MAX)).contains(&n) {
-        Ok(n as u64)
-    } else {
-        // The number itself is left out: the code that formats floats is larger than this crate.
-        Err(type_error(&format!("{what} is a whole number from 0 to 2^53 - 1")))
-    }
+    // The number itself is left out: the code that formats floats is larger than this crate.
+    natural(n).ok_or_else(|| type_error(&format!("{what} is a whole number from 0 to 2^53 - 1")))
 }
 
 /// A version as `[replica, events, replica, events, ...]`.
@@ -77,39 +82,7 @@ pub(crate) fn path_from_js(path: &JsValue) -> Result<Vec<String>, JsValue> {
         .collect()
 }
 
-pub(crate) fn ops_from_js(ops: &Array) -> Result<Vec<Op>, JsValue> {
-    ops.iter().map(|op| op_from_js(&op)).collect()
-}
-
-fn op_from_js(op: &JsValue) -> Result<Op, JsValue> {
-    let field = |name: &str| Reflect::get(op, &name.into());
-    let path = path_from_js(&field("path")?)?;
-    let value = || value_from_js(&field("value")?, &path, 0);
-    Ok(match field("op")?.as_string().as_deref() {
-        Some("set") => {
-            let value = value()?;
-            Op::Set(path, value)
-        }
-        Some("increment") => {
-            let by = value()?.int().ok_or_else(|| {
-                type_error(&format!("{}: a counter is incremented by a whole number", path.join("/")))
-            })?;
-            Op::Increment(path, by)
-        }
-        Some("add") => {
-            let item = value()?;
-            Op::Insert(path, item)
-        }
-        Some("remove") => {
-            let item = value()?;
-            Op::Remove(path, item)
-        }
-        Some("delete") => Op::Delete(path),
-        _ => return Err(type_error("an operation is set, increment, add, remove or delete")),
-    })
-}
-
-fn value_from_js(value: &JsValue, path: &[String], depth: usize) -> Result<Value, JsValue> {
+pub(crate) fn value_from_js(value: &JsValue, path: &[String], depth: usize) -> Result<Value, JsValue> {
     if value.is_null() {
         return Ok(Value::Null);
     }
@@ -150,7 +123,7 @@ fn number_from_js(n: f64) -> Value {
 }
 
 /// What a value is, in a word: its type, or its class.
-fn kind_of(value: &JsValue) -> String {
+pub(crate) fn kind_of(value: &JsValue) -> String {
     if !value.is_object() {
         return value.js_typeof().as_string().unwrap_or_default();
     }
@@ -175,6 +148,10 @@ pub(crate) fn value_to_js(value: &Value) -> JsValue {
         Value::Bytes(value) => Uint8Array::from(&**value).into(),
         Value::List(items) => items.iter().map(value_to_js).collect::<Array>().into(),
     }
+}
+
+pub(crate) fn values_to_js(values: &[&Value]) -> JsValue {
+    values.iter().map(|value| value_to_js(value)).collect::<Array>().into()
 }
 
 /// Maps as objects, registers as their winners, counters as numbers, sets and lists as arrays, flags as booleans.
@@ -211,7 +188,7 @@ fn view_to_js(view: View<'_>) -> JsValue {
     }
 }
 
-pub(crate) fn kind_name(kind: Kind) -> &'static str {
+fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Register => "register",
         Kind::Counter => "counter",

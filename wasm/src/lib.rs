@@ -2,29 +2,52 @@
 //! what needs a browser (sockets, storage, tabs) is in the npm package around it.
 //!
 //! Time is an argument in milliseconds since the epoch; random numbers come from the browser. Every error is thrown
-//! as an `Error` or a `TypeError` that says what was wrong; a call that throws has changed nothing.
+//! as an `Error`, `TypeError` or `RangeError` that says what was wrong; a call that throws has changed nothing.
 
 mod convert;
+mod ops;
 
 use convert::{
-    changes_to_js, error, int_to_js, map_to_js, number, object, ops_from_js, path_from_js, time, value_to_js,
-    version_from_js, version_to_js, whole,
+    changes_to_js, error, int_to_js, map_to_js, natural, number, object, path_from_js, range_error, time,
+    value_to_js, values_to_js, version_from_js, version_to_js, whole,
 };
 use js_sys::{Array, Float64Array, Uint8Array};
+use ops::ops_from_js;
 use wasm_bindgen::prelude::*;
 use watersmeet_crdt::client::{Action, Client, Notice};
+use watersmeet_crdt::document::{EditError, Kind, ListView, RegisterView, View};
 use watersmeet_crdt::{Delta, Document, ReplicaId};
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** What a register or a set of a document holds. */
+/** What a register, a set or a list of a document holds. */
 export type Value = null | boolean | number | bigint | string | Uint8Array | Value[];
-/** A leaf that changed: the keys from the root down, and what stands, or stood, there. */
-export interface Change { path: string[]; kind: "register" | "counter" | "set" | "map" }
+/**
+ * Something in a document that changed: the keys from the root down, what stands, or stood, there, and what happened
+ * to it. Of a list every step is told, in order, since its index counts on the steps before it; of everything else
+ * how it reads now.
+ */
+export type Change =
+  /** `value` is undefined where the register is gone; `conflicts` is how many concurrent values there are besides. */
+  | { path: string[]; kind: "register"; what: "written"; value: Value | undefined; conflicts: number }
+  /** `value` is what the counter reads now, `by` how much more that is than before. */
+  | { path: string[]; kind: "counter"; what: "counted"; value: number | bigint; by: number | bigint }
+  | { path: string[]; kind: "set" | "rwset"; what: "added" | "removed"; item: Value }
+  /** Whether the flag, or the guard, is up now. */
+  | { path: string[]; kind: "flag" | "guard"; what: "raised"; up: boolean }
+  | { path: string[]; kind: "list"; what: "inserted" | "replaced"; index: number; value: Value }
+  /** An element is gone from where `index` says it stood. */
+  | { path: string[]; kind: "list"; what: "taken"; index: number };
 /** A document read as a whole. */
 export type Json = Value | Json[] | { [key: string]: Json };
 /** One operation of an edit. */
-export interface Op { op: "set" | "increment" | "add" | "remove" | "delete"; path: readonly string[]; value?: unknown }
+export type Op =
+  | { op: "set" | "add" | "remove" | "include" | "exclude"; path: readonly string[]; value: Value }
+  | { op: "increment"; path: readonly string[]; value: number | bigint }
+  | { op: "flag" | "guard"; path: readonly string[]; value: boolean }
+  | { op: "splice"; path: readonly string[]; index: number; remove: number; values: readonly Value[] }
+  | { op: "replace"; path: readonly string[]; index: number; value: Value }
+  | { op: "delete"; path: readonly string[] };
 /** What a local edit did. */
 export interface Edited { changes: Change[]; delta: Uint8Array; version: Float64Array }
 /** Where a document's edits are. */
@@ -118,7 +141,12 @@ impl RawClient {
         #[wasm_bindgen(unchecked_param_type = "Op[]")] ops: &Array,
     ) -> Result<JsValue, JsValue> {
         let ops = ops_from_js(ops)?;
-        let edited = self.client.edit(name, time(now), ops).map_err(error)?.ok_or_else(|| not_open(name))?;
+        let refused = |refused| match refused {
+            EditError::BeyondTheEnd { .. } => range_error(&refused),
+            _ => error(refused),
+        };
+        let edited = self.client.edit(name, time(now), ops).map_err(refused)?;
+        let edited = edited.ok_or_else(|| not_open(name))?;
         Ok(object([
             ("changes", changes_to_js(&edited.changes)),
             ("delta", bytes(&edited.delta)),
@@ -271,35 +299,81 @@ impl RawClient {
     /// The value of a register; undefined if there is none.
     #[wasm_bindgen(unchecked_return_type = "Value | undefined")]
     pub fn get(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
-        self.at(name, path, |document, path| document.register(path).map_or(JsValue::UNDEFINED, value_to_js))
+        self.at(name, path, &|document, path| document.register(path).map_or(JsValue::UNDEFINED, value_to_js))
     }
 
     /// The concurrent values of a register that did not win.
     #[wasm_bindgen(unchecked_return_type = "Value[]")]
     pub fn conflicts(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
-        self.at(name, path, |document, path| {
-            document.conflicts(path).into_iter().map(value_to_js).collect::<Array>().into()
-        })
+        self.at(name, path, &|document, path| values_to_js(&document.conflicts(path)))
     }
 
     /// The value of a counter; 0 if there is none.
     #[wasm_bindgen(unchecked_return_type = "number")]
     pub fn count(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
-        self.at(name, path, |document, path| int_to_js(document.counter(path)))
+        self.at(name, path, &|document, path| int_to_js(document.counter(path)))
     }
 
     /// The items of a set.
     #[wasm_bindgen(unchecked_return_type = "Value[]")]
     pub fn items(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
-        self.at(name, path, |document, path| {
-            document.items(path).into_iter().map(value_to_js).collect::<Array>().into()
+        self.at(name, path, &|document, path| values_to_js(&document.items(path)))
+    }
+
+    /// The items of a remove-wins set.
+    #[wasm_bindgen(js_name = rwItems, unchecked_return_type = "Value[]")]
+    pub fn rw_items(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
+        self.at(name, path, &|document, path| values_to_js(&document.rw_items(path)))
+    }
+
+    /// Whether a flag is up.
+    #[wasm_bindgen(js_name = isRaised, unchecked_return_type = "boolean")]
+    pub fn is_raised(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
+        self.at(name, path, &|document, path| document.is_raised(path).into())
+    }
+
+    /// Whether a guard is up.
+    #[wasm_bindgen(js_name = isGuarded, unchecked_return_type = "boolean")]
+    pub fn is_guarded(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
+        self.at(name, path, &|document, path| document.is_guarded(path).into())
+    }
+
+    /// The elements of a list.
+    #[wasm_bindgen(unchecked_return_type = "Value[]")]
+    pub fn list(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
+        self.at(name, path, &|document, path| values_to_js(&document.list(path)))
+    }
+
+    /// How many elements a list has.
+    #[wasm_bindgen(js_name = listLength, unchecked_return_type = "number")]
+    pub fn list_length(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
+        self.at(name, path, &|document, path| {
+            number(list(document, path).map_or(0, ListView::len) as u64).into()
+        })
+    }
+
+    /// The element of a list at an index; undefined if there is none.
+    #[wasm_bindgen(unchecked_return_type = "Value | undefined")]
+    pub fn element(&self, name: &str, path: &JsValue, index: f64) -> Result<JsValue, JsValue> {
+        self.at(name, path, &|document, path| {
+            let element = list(document, path).and_then(|list| list.get(place(index)?));
+            element.and_then(RegisterView::get).map_or(JsValue::UNDEFINED, value_to_js)
+        })
+    }
+
+    /// The concurrent values of an element of a list that did not win.
+    #[wasm_bindgen(js_name = elementConflicts, unchecked_return_type = "Value[]")]
+    pub fn element_conflicts(&self, name: &str, path: &JsValue, index: f64) -> Result<JsValue, JsValue> {
+        self.at(name, path, &|document, path| {
+            let element = list(document, path).and_then(|list| list.get(place(index)?));
+            values_to_js(&element.map(|element| element.conflicts().collect::<Vec<_>>()).unwrap_or_default())
         })
     }
 
     /// The keys of a map.
     #[wasm_bindgen(unchecked_return_type = "string[]")]
     pub fn keys(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
-        self.at(name, path, |document, path| {
+        self.at(name, path, &|document, path| {
             document.keys(path).into_iter().map(JsValue::from).collect::<Array>().into()
         })
     }
@@ -307,7 +381,7 @@ impl RawClient {
     /// A map as an object; undefined if there is none.
     #[wasm_bindgen(js_name = toJSON, unchecked_return_type = "{ [key: string]: Json } | undefined")]
     pub fn to_json(&self, name: &str, path: &JsValue) -> Result<JsValue, JsValue> {
-        self.at(name, path, |document, path| document.map(path).map_or(JsValue::UNDEFINED, map_to_js))
+        self.at(name, path, &|document, path| document.map(path).map_or(JsValue::UNDEFINED, map_to_js))
     }
 }
 
@@ -320,10 +394,22 @@ impl RawClient {
         &self,
         name: &str,
         path: &JsValue,
-        read: impl FnOnce(&Document, &[&str]) -> JsValue,
+        read: &dyn Fn(&Document, &[&str]) -> JsValue,
     ) -> Result<JsValue, JsValue> {
         let path = path_from_js(path)?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         Ok(read(self.document(name)?, &path))
     }
+}
+
+fn list<'a>(document: &'a Document, path: &[&str]) -> Option<ListView<'a>> {
+    match document.get(path, Kind::List) {
+        Some(View::List(list)) => Some(list),
+        _ => None,
+    }
+}
+
+/// Which element an index from JavaScript means: none, if it is not a whole number.
+fn place(index: f64) -> Option<usize> {
+    natural(index).and_then(|index| usize::try_from(index).ok())
 }

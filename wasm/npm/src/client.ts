@@ -5,7 +5,7 @@ import { Listeners, type Unsubscribe } from "./listeners.js";
 import { createRawClient } from "./module.js";
 import { Store } from "./store.js";
 import { type Lease, Tabs, leaseFresh, leaseReplica } from "./tabs.js";
-import type { Action, RawClient } from "../wasm/watersmeet_wasm.js";
+import type { Action, Change, RawClient } from "../wasm/watersmeet_wasm.js";
 
 /** How a client is made. */
 export interface ClientOptions {
@@ -143,7 +143,7 @@ export class Client {
       this.#docs.delete(name);
       this.#host.raw.close(name);
       if (!(error instanceof Damaged) || !this.#store) throw error;
-      doc = await this.#salvage(name, this.#store);
+      doc = await this.#salvage(name, this.#store, error.message);
     }
     if (this.#missed.delete(name)) await this.#catchUp(doc);
     doc.host.poll();
@@ -168,7 +168,7 @@ export class Client {
    * Opens what can be read of a document, under an id of its own: edits made under ours may be among what cannot.
    * A core has one id, so this document gets one of its own, and a connection. After a reload one does for all.
    */
-  async #salvage(name: string, store: Store): Promise<Doc> {
+  async #salvage(name: string, store: Store, why: string): Promise<Doc> {
     const lease = await leaseFresh(store);
     this.#leases.push(lease);
     const doc = new Doc(name, this.#hostOf(this.#addEngine(lease.replica)));
@@ -183,7 +183,7 @@ export class Client {
       return taken;
     });
     if (lost > 0) {
-      doc.damaged("Some of what this device kept cannot be read and was put aside; the rest comes from the server.");
+      doc.damaged(`Some of what this device kept cannot be read and was put aside (${why}). The rest comes from the server.`);
       this.#tabs?.askForAll(name);
     }
     return doc;
@@ -277,7 +277,13 @@ export class Client {
       return;
     }
     if (!delta) return doc.keeper?.rewrite();
-    const changes = doc.host.raw.takeIn(name, delta);
+    let changes: Change[] | undefined;
+    try {
+      changes = doc.host.raw.takeIn(name, delta);
+    } catch (error) {
+      // A tab that was opened before an update is still of the version before.
+      return doc.damaged(`What another tab stored cannot be read here (${words(error)}). Reload both.`);
+    }
     if (!changes) return void this.#catchUp(doc);
     doc.changed(changes);
     doc.host.poll();

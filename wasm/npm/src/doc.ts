@@ -1,4 +1,5 @@
 import type { Change, Json, RawClient, Value } from "../wasm/watersmeet_wasm.js";
+import { Flag, Guard, type HandleHost, List, RwSet } from "./handles.js";
 import type { Keeper } from "./keeper.js";
 import { Listeners, type Unsubscribe } from "./listeners.js";
 import { Presence } from "./presence.js";
@@ -22,7 +23,7 @@ export interface Status {
 
 /** What changed in a document. */
 export interface DocEvent {
-  /** The leaves that changed. */
+  /** What changed, precisely enough to follow the document without reading it again. */
   readonly changes: readonly Change[];
   /** Whether it was edited here, in this tab. */
   readonly local: boolean;
@@ -44,7 +45,7 @@ export interface DocHost {
 }
 
 /**
- * A document: a tree of registers, counters, sets and maps, read and edited at once, on or off line.
+ * A document: a tree of registers, counters, sets, lists, flags and maps, read and edited at once, on or off line.
  *
  * ```ts
  * doc.edit((tx) => {
@@ -62,6 +63,7 @@ export class Doc {
   readonly presence: Presence;
   readonly #host: DocHost;
   readonly #raw: RawClient;
+  readonly #handles: HandleHost;
   readonly #changes = new Listeners<DocEvent>();
   readonly #statuses = new Listeners<Status>();
   #keeper: Keeper | undefined;
@@ -75,6 +77,7 @@ export class Doc {
     this.name = name;
     this.#host = host;
     this.#raw = host.raw;
+    this.#handles = { name, raw: host.raw, edit: (build) => this.edit(build) };
     this.presence = new Presence((state) => {
       this.#raw.present(name, state);
       host.poll();
@@ -119,6 +122,26 @@ export class Doc {
     return this.#raw.items(this.name, path);
   }
 
+  /** The list at `path`, whether or not anything is in it yet. */
+  list(path: Path): List {
+    return new List(this.#handles, path);
+  }
+
+  /** The remove-wins set at `path`, whether or not anything is in it yet. */
+  rwset(path: Path): RwSet {
+    return new RwSet(this.#handles, path);
+  }
+
+  /** The flag at `path`, which is down until somebody raises it. */
+  flag(path: Path): Flag {
+    return new Flag(this.#handles, path);
+  }
+
+  /** The guard at `path`, which is up until somebody lowers it. */
+  guard(path: Path): Guard {
+    return new Guard(this.#handles, path);
+  }
+
   /** The keys of the map at `path`, in order. */
   keys(path: Path = []): string[] {
     return this.#raw.keys(this.name, path);
@@ -126,8 +149,9 @@ export class Doc {
 
   /**
    * The map at `path`, or the whole document, as a plain object: registers as their values, counters as numbers, sets
-   * as arrays. Where peers created several kinds under one name, the first of map, register, set, counter is shown;
-   * the others are reached by `get`, `items` and `count`.
+   * and lists as arrays, flags as booleans (a guard that is up, and a flag that is down, are not there). Where peers
+   * created several kinds under one name, the first of map, list, register, set, remove-wins set, counter, flag, guard
+   * is shown; the others are reached by `list`, `get`, `items`, `rwset`, `count`, `flag` and `guard`.
    */
   toJSON(path: Path = []): { [key: string]: Json } | undefined {
     return this.#raw.toJSON(this.name, path);

@@ -7,6 +7,7 @@
 export { Client, type ClientOptions, type ClientState } from "./client.js";
 export { Doc, type DocEvent, type Status, type WaitOptions } from "./doc.js";
 export type { Connection } from "./engine.js";
+export { Flag, Guard, List, RwSet } from "./handles.js";
 export type { Unsubscribe } from "./listeners.js";
 export { init, type InitOptions } from "./module.js";
 export { Presence } from "./presence.js";

@@ -30,6 +30,39 @@ export class Transaction {
     return this.#push({ op: "remove", path, value: item });
   }
 
+  /** Adds an item to the remove-wins set at `path`. A removal made at the same time wins. */
+  include(path: Path, item: Value): this {
+    return this.#push({ op: "include", path, value: item });
+  }
+
+  /** Removes an item from the remove-wins set at `path`, also for those who add it meanwhile. */
+  exclude(path: Path, item: Value): this {
+    return this.#push({ op: "exclude", path, value: item });
+  }
+
+  /** Raises or lowers the flag at `path`, which is down until somebody raises it. Raising wins. */
+  flag(path: Path, up: boolean): this {
+    return this.#push({ op: "flag", path, value: up });
+  }
+
+  /** Raises or lowers the guard at `path`, which is up until somebody lowers it. Lowering wins. */
+  guard(path: Path, up: boolean): this {
+    return this.#push({ op: "guard", path, value: up });
+  }
+
+  /**
+   * In the list at `path`, from `index` on, removes so many elements and inserts others there. Indexes count on what
+   * this transaction has done before.
+   */
+  splice(path: Path, index: number, remove: number, values: readonly Value[] = []): this {
+    return this.#push({ op: "splice", path, index, remove, values });
+  }
+
+  /** Writes the element at `index` of the list at `path`. Of concurrent writes one wins, as in a register. */
+  replace(path: Path, index: number, value: Value): this {
+    return this.#push({ op: "replace", path, index, value });
+  }
+
   /** Removes everything at and below `path` that is known here. What others write there meanwhile survives. */
   delete(path: Path): this {
     return this.#push({ op: "delete", path });

@@ -116,7 +116,13 @@ test("subscribers hear what changed, and an error of one does not keep it from a
   assert.equal(later.length, 1);
   assert.throws(later[0], /a listener's/);
   assert.deepEqual(heard, [
-    { changes: [{ path: ["a"], kind: "register" }, { path: ["b", "c"], kind: "set" }], local: true },
+    {
+      changes: [
+        { path: ["a"], kind: "register", what: "written", value: 1, conflicts: 0 },
+        { path: ["b", "c"], kind: "set", what: "added", item: 2 },
+      ],
+      local: true,
+    },
   ]);
   unsubscribe();
   doc.edit((tx) => tx.increment(["n"]));
@@ -178,6 +184,7 @@ test("bytes that are no document are refused", async () => {
   const [before, state] = [doc.hash(), doc.state()];
   assert.throws(() => doc.merge(new Uint8Array()), Error);
   assert.throws(() => doc.merge(new Uint8Array([9, 9, 9])), /format 9 is not known/);
+  assert.throws(() => doc.merge(new Uint8Array([1, 0, 0])), /format 1 is not known here; it was written by another version/);
   for (let end = 0; end < state.length; end++) assert.throws(() => doc.merge(state.slice(0, end)), Error);
   assert.equal(doc.hash(), before);
 });
