@@ -158,7 +158,9 @@ story("of two names given at once neither is lost", ["Anna", "Ben"], async (inAn
   await goOnline(anna);
   await goOnline(ben);
   await converged(anna, ben);
-  const name = await nameField(anna).inputValue();
+  // What the field shows is drawn a frame later.
+  const [{ name }] = Object.values((await json(anna)).places);
+  await anna.waitForFunction((wanted) => document.querySelector("input.name").value === wanted, name);
   const other = name === "Source" ? "Holy well" : "Source";
   await anna.locator(".notice", { hasText: `Also called ${other}` }).waitFor();
   await ben.locator(".notice", { hasText: `Also called ${other}` }).waitFor();
