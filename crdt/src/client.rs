@@ -403,7 +403,7 @@ impl Client {
     fn on_event(&mut self, now: Time, event: Event) {
         match event {
             Event::Opened { name, channel, version } => self.on_opened(&name, channel, version),
-            Event::Delta { channel, delta, bytes } => self.on_delta(channel, delta, bytes),
+            Event::Delta { channel, delta, bytes } => self.on_delta(channel, &delta, bytes),
             Event::Acknowledged { channel, version } => {
                 let Some(name) = self.name_of(channel) else { return };
                 if let Some(entry) = self.entries.get_mut(&name) {
@@ -477,7 +477,7 @@ impl Client {
         self.report(name);
     }
 
-    fn on_delta(&mut self, channel: u32, delta: Delta, bytes: Bytes) {
+    fn on_delta(&mut self, channel: u32, delta: &Delta, bytes: Bytes) {
         let Some(name) = self.name_of(channel) else { return };
         let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get_mut(&name)) else {
             return;

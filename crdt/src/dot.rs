@@ -7,6 +7,7 @@
 use crate::Lattice;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -61,9 +62,10 @@ pub struct Dot {
 /// version.merge(VersionVector::from_iter([(anna, 2), (ben, 1)]));
 /// assert_eq!((version.seq(anna), version.seq(ben)), (3, 1));
 /// ```
-// Sorted by replica: a thousand replicas are copied in one piece, and two versions compared in one walk.
+// Sorted by replica: a thousand replicas are copied in one piece, and two versions compared in one walk. One or two,
+// as most deltas speak of, take no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VersionVector(Vec<(ReplicaId, u64)>);
+pub struct VersionVector(SmallVec<[(ReplicaId, u64); 2]>);
 
 /// How many replicas a version from elsewhere may name.
 pub const REPLICAS_MAX: usize = 10_000;

@@ -176,7 +176,7 @@ impl Connection {
                 let permit = self.hub.inbound.clone().acquire_many_owned(weight).await;
                 // The semaphore is never closed.
                 let Ok(permit) = permit else { return Err(End::Gone) };
-                self.request(channel, Request::Edit { guest: self.guest, delta, bytes, permit }).await
+                self.request(channel, Request::Edit { guest: self.guest, delta: *delta, bytes, permit }).await
             }
             Event::Lacks { channel } => {
                 self.lagging.insert(channel);

@@ -3,6 +3,7 @@
 //! The one idea: a delta *is* its bytes. They are checked once, when they are decoded, in a walk that allocates nothing
 //! to speak of; applying them is a second walk, straight into the table, with no tree in between.
 
+use super::Few;
 use super::format::{
     FORMAT, HEAD_BITS, SEVERAL, SHARED_MAX, SHORT_BYTES, SHORT_TEXT, SMALL_INT, STAMP_EPOCH,
 };
@@ -16,6 +17,7 @@ use crate::value::canonical;
 use crate::wire::{Reader, unzigzag};
 use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 
 pub use crate::wire::DecodeError;
@@ -199,7 +201,7 @@ impl Delta {
 
     /// Reads what the cells say, in the order of the walk.
     pub(crate) fn contents(&self) -> Contents<'_> {
-        let replicas: Vec<Replica> =
+        let replicas: Few<Replica> =
             self.to.beside(&self.from).map(|(replica, to, from)| (replica, from, to)).collect();
         Contents {
             dots: Dots::new(self.reader(self.columns.dots), &replicas, self.columns.dots_count),
@@ -217,12 +219,12 @@ impl Delta {
 /// A replica that a delta speaks of: from where, and up to where.
 pub(crate) type Replica = (ReplicaId, u64, u64);
 
-fn read_replicas(reader: &mut Reader<'_>) -> Result<Vec<Replica>, DecodeError> {
+fn read_replicas(reader: &mut Reader<'_>) -> Result<Few<Replica>, DecodeError> {
     let count = reader.count("replicas")?;
     if count > REPLICAS_MAX {
         return Err(DecodeError::Limit { what: "replicas", limit: REPLICAS_MAX });
     }
-    let mut replicas: Vec<Replica> = Vec::new();
+    let mut replicas: Few<Replica> = Few::new();
     let mut last = 0u64;
     for index in 0..count {
         let step = reader.number("replica")?;
@@ -272,7 +274,7 @@ pub(crate) trait Visitor {
 /// Walks over the tree column.
 #[derive(Default)]
 struct Walker<'a> {
-    levels: Vec<Level<'a>>,
+    levels: SmallVec<[Level<'a>; 4]>,
 }
 
 /// The name that was read last on a level of the tree.
@@ -427,7 +429,7 @@ impl<'a> Level<'a> {
 /// The cells of a tree, as runs of like ones: what the other columns hold.
 #[derive(Default)]
 struct Cells {
-    runs: Vec<CellRun>,
+    runs: Few<CellRun>,
     dots: u64,
     stamps: u64,
 }
@@ -490,7 +492,7 @@ impl Contents<'_> {
 struct Dots<'a> {
     reader: Reader<'a>,
     /// Of each replica the event after the last that was read, the first, and the last that may come.
-    replicas: Vec<(u64, u64, u64)>,
+    replicas: Few<(u64, u64, u64)>,
     left: u64,
     /// How many more dots are in this block.
     block: u64,

@@ -1,6 +1,5 @@
 //! Local edits: operations by path, checked together, applied together, travelling as one delta.
 
-use super::Document;
 use super::change::Recorder;
 use super::kind::{Kind, Payload};
 use super::limits::{
@@ -9,8 +8,10 @@ use super::limits::{
 use super::log::Removed;
 use super::table::{Id, Name, ROOT, Table, Written};
 use super::undo::Trail;
+use super::{Document, Few};
 use crate::position::Position;
 use crate::{Dot, ReplicaId, Stamp, Value};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// Why an edit was refused. Nothing of it was applied.
@@ -47,9 +48,9 @@ pub enum EditError {
         bytes: usize,
     },
     /// Operations of too many bytes together.
-    #[error("the edit has {bytes} bytes of values, more than {EDIT_BYTES_MAX}; make it in several")]
+    #[error("the edit has {bytes} bytes of keys and values, more than {EDIT_BYTES_MAX}; make it in several")]
     EditTooLarge {
-        /// The bytes of its values.
+        /// The bytes of its keys and values, as far as they were counted.
         bytes: usize,
     },
     /// A list that is nested too deeply.
@@ -100,10 +101,10 @@ pub enum Op {
 /// Collects the operations of one edit.
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
-    steps: Vec<Step>,
+    steps: SmallVec<[Step; 2]>,
     /// The names of all paths, one after the other, and where each ends: a path costs no allocation of its own.
     names: String,
-    ends: Vec<usize>,
+    ends: Few<u32>,
     bytes: usize,
     refused: Option<EditError>,
 }
@@ -111,7 +112,8 @@ pub struct Transaction {
 /// An operation, and which of the names are its path.
 #[derive(Clone, Debug)]
 struct Step {
-    path: std::ops::Range<usize>,
+    first: u32,
+    keys: u32,
     action: Action,
 }
 
@@ -121,12 +123,21 @@ enum Action {
     Increment(i64),
     Insert(Value),
     Remove(Value),
-    Mark(Value, bool),
+    Include(Value),
+    Exclude(Value),
     Flag(bool),
     Guard(bool),
-    Splice(usize, usize, Vec<Value>),
-    Replace(usize, Value),
+    Splice(Box<Splice>),
+    Replace(Box<(usize, Value)>),
     Delete,
+}
+
+/// From an index on, so many elements go and these come.
+#[derive(Clone, Debug)]
+struct Splice {
+    index: usize,
+    remove: usize,
+    insert: Vec<Value>,
 }
 
 impl Transaction {
@@ -152,12 +163,12 @@ impl Transaction {
 
     /// Adds `item` to the remove-wins set at `path`.
     pub fn include(&mut self, path: &[&str], item: impl Into<Value>) {
-        self.push(path, Action::Mark(item.into(), true));
+        self.push(path, Action::Include(item.into()));
     }
 
     /// Removes `item` from the remove-wins set at `path`; a removal wins over a concurrent addition.
     pub fn exclude(&mut self, path: &[&str], item: impl Into<Value>) {
-        self.push(path, Action::Mark(item.into(), false));
+        self.push(path, Action::Exclude(item.into()));
     }
 
     /// Raises or lowers the flag at `path`, which is down until somebody raises it; raising wins.
@@ -180,12 +191,12 @@ impl Transaction {
         insert: impl IntoIterator<Item = V>,
     ) {
         let insert = insert.into_iter().map(Into::into).collect();
-        self.push(path, Action::Splice(index, remove, insert));
+        self.push(path, Action::Splice(Box::new(Splice { index, remove, insert })));
     }
 
     /// Writes the element at `index` of the list at `path`. Whoever moves it in the meantime does not lose it.
     pub fn replace(&mut self, path: &[&str], index: usize, value: impl Into<Value>) {
-        self.push(path, Action::Replace(index, value.into()));
+        self.push(path, Action::Replace(Box::new((index, value.into()))));
     }
 
     /// Removes all that is known under `path`, of whatever kinds.
@@ -200,12 +211,14 @@ impl Transaction {
             Op::Increment(path, by) => (path, Action::Increment(by)),
             Op::Insert(path, item) => (path, Action::Insert(item)),
             Op::Remove(path, item) => (path, Action::Remove(item)),
-            Op::Include(path, item) => (path, Action::Mark(item, true)),
-            Op::Exclude(path, item) => (path, Action::Mark(item, false)),
+            Op::Include(path, item) => (path, Action::Include(item)),
+            Op::Exclude(path, item) => (path, Action::Exclude(item)),
             Op::Flag(path, up) => (path, Action::Flag(up)),
             Op::Guard(path, up) => (path, Action::Guard(up)),
-            Op::Splice(path, index, remove, insert) => (path, Action::Splice(index, remove, insert)),
-            Op::Replace(path, index, value) => (path, Action::Replace(index, value)),
+            Op::Splice(path, index, remove, insert) => {
+                (path, Action::Splice(Box::new(Splice { index, remove, insert })))
+            }
+            Op::Replace(path, index, value) => (path, Action::Replace(Box::new((index, value)))),
             Op::Delete(path) => (path, Action::Delete),
         };
         self.push(&path, action);
@@ -219,19 +232,25 @@ impl Transaction {
             Ok(bytes) => self.bytes = self.bytes.saturating_add(bytes),
             Err(refused) => return self.refused = Some(refused),
         }
-        let first = self.ends.len();
+        // Within 32 bits, as the limit on an edit's bytes sees to.
+        let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        if self.names.len() + self.bytes > EDIT_BYTES_MAX {
+            return self.refused = Some(EditError::EditTooLarge { bytes: self.names.len() + self.bytes });
+        }
+        let first = short(self.ends.len());
         for name in path {
             self.names.push_str(name.as_ref());
-            self.ends.push(self.names.len());
+            self.ends.push(short(self.names.len()));
         }
-        self.steps.push(Step { path: first..self.ends.len(), action });
+        self.steps.push(Step { first, keys: short(path.len()), action });
     }
 
     /// The names of a step's path.
     fn path(&self, step: &Step) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator + Clone {
-        step.path.clone().map(|at| {
+        let first = step.first as usize;
+        (first..first + step.keys as usize).map(|at| {
             let start = if at == 0 { 0 } else { self.ends[at - 1] };
-            &self.names[start..self.ends[at]]
+            &self.names[start as usize..self.ends[at] as usize]
         })
     }
 
@@ -244,7 +263,7 @@ impl Transaction {
             return Err(EditError::EditTooLarge { bytes: self.bytes });
         }
         let inserted =
-            |step: &Step| if let Action::Splice(_, _, insert) = &step.action { insert.len() } else { 0 };
+            |step: &Step| if let Action::Splice(splice) = &step.action { splice.insert.len() } else { 0 };
         let events: usize = self.steps.iter().map(|step| 1 + inserted(step)).sum();
         if document.version.seq(document.replica).saturating_add(events as u64) > EVENTS_MAX {
             return Err(EditError::ReplicaSpent);
@@ -263,8 +282,8 @@ impl Transaction {
         for step in &self.steps {
             let path: Vec<&str> = self.path(step).collect();
             let (index, remove, insert) = match &step.action {
-                Action::Splice(index, remove, insert) => (*index, *remove, insert.len()),
-                Action::Replace(index, _) => (*index, 1, 1),
+                Action::Splice(splice) => (splice.index, splice.remove, splice.insert.len()),
+                Action::Replace(replace) => (replace.0, 1, 1),
                 Action::Delete => {
                     lens.retain(|list, _| !list.starts_with(&path));
                     deleted.push(path);
@@ -327,8 +346,9 @@ fn check(path: &[impl AsRef<str>], action: &Action) -> Result<usize, EditError> 
     }
     let values = match action {
         Action::Set(value) | Action::Insert(value) | Action::Remove(value) => std::slice::from_ref(value),
-        Action::Mark(value, _) | Action::Replace(_, value) => std::slice::from_ref(value),
-        Action::Splice(_, _, values) => values.as_slice(),
+        Action::Include(value) | Action::Exclude(value) => std::slice::from_ref(value),
+        Action::Replace(replace) => std::slice::from_ref(&replace.1),
+        Action::Splice(splice) => splice.insert.as_slice(),
         Action::Increment(_) | Action::Flag(_) | Action::Guard(_) | Action::Delete => &[],
     };
     for value in values {
@@ -340,7 +360,7 @@ fn check(path: &[impl AsRef<str>], action: &Action) -> Result<usize, EditError> 
             return Err(EditError::ValueTooDeep { path: shown() });
         }
     }
-    Ok(values.iter().map(|value| size_of::<Value>() + value.bytes()).sum())
+    Ok(values.iter().map(Value::bytes).sum())
 }
 
 fn longest(value: &Value) -> usize {
@@ -362,7 +382,7 @@ pub(crate) struct Hand<'a> {
     stamp: Stamp,
     pub(super) table: &'a mut Table,
     changes: Option<&'a mut Recorder>,
-    removed: Vec<Removed>,
+    removed: Few<Removed>,
     /// How the cells read that it writes to, if somebody may want to undo that.
     pub(super) trail: Option<Trail>,
 }
@@ -375,11 +395,11 @@ impl<'a> Hand<'a> {
         table: &'a mut Table,
         changes: Option<&'a mut Recorder>,
     ) -> Self {
-        Hand { replica, before, seq: before, stamp, table, changes, removed: Vec::new(), trail: None }
+        Hand { replica, before, seq: before, stamp, table, changes, removed: Few::new(), trail: None }
     }
 
     /// The last event, and what was removed.
-    pub(crate) fn done(self) -> (u64, Vec<Removed>) {
+    pub(crate) fn done(self) -> (u64, Few<Removed>) {
         (self.seq, self.removed)
     }
 
@@ -412,15 +432,13 @@ impl<'a> Hand<'a> {
                     self.clear(id);
                 }
             }
-            Action::Mark(item, mark) => {
-                let set = self.make(above, Kind::RwSet, name);
-                let id = self.table.find_or_keep(set, Kind::RwSet, item);
-                self.write(id, Value::Bool(mark));
-            }
+            Action::Include(item) => self.mark(above, name, item, true),
+            Action::Exclude(item) => self.mark(above, name, item, false),
             Action::Flag(up) => self.raise(above, Kind::Flag, name, up),
             Action::Guard(up) => self.raise(above, Kind::Guard, name, !up),
-            Action::Splice(index, remove, insert) => self.splice(above, name, index, remove, insert),
-            Action::Replace(index, value) => {
+            Action::Splice(splice) => self.splice(above, name, *splice),
+            Action::Replace(replace) => {
+                let (index, value) = *replace;
                 let element = self
                     .find(above, Kind::List, name)
                     .and_then(|list| self.table.ordered(list).get(index).copied());
@@ -527,6 +545,9 @@ impl<'a> Hand<'a> {
         let id = self.make(above, Kind::Counter, name);
         let own = self.table.events(id).written().iter().find(|event| event.dot.replica == self.replica);
         let subtotal = own.and_then(|event| event.value.int()).unwrap_or(0).saturating_add(by);
+        if own.is_some() && self.table.events(id).written().len() == 1 {
+            return self.write(id, Value::Int(subtotal));
+        }
         self.write_beside(id, Value::Int(subtotal));
     }
 
@@ -541,13 +562,17 @@ impl<'a> Hand<'a> {
         }
     }
 
+    fn mark<'n>(&mut self, above: impl Iterator<Item = &'n str>, name: &str, item: Value, mark: bool) {
+        let set = self.make(above, Kind::RwSet, name);
+        let id = self.table.find_or_keep(set, Kind::RwSet, item);
+        self.write(id, Value::Bool(mark));
+    }
+
     fn splice<'n>(
         &mut self,
         above: impl Iterator<Item = &'n str> + Clone,
         name: &str,
-        index: usize,
-        remove: usize,
-        insert: Vec<Value>,
+        Splice { index, remove, insert }: Splice,
     ) {
         // What is to be removed moves to after what is inserted.
         let first = index + insert.len();
@@ -605,7 +630,7 @@ impl<'a> Hand<'a> {
 }
 
 /// Notes that a dot was removed, unless the edit itself had made it: who has not seen the edit does not know it.
-fn remember(removed: &mut Vec<Removed>, before: u64, older: Dot, dot: Dot) {
+fn remember(removed: &mut Few<Removed>, before: u64, older: Dot, dot: Dot) {
     let own = older.replica == dot.replica;
     if !own || older.seq <= before {
         removed.push(Removed { dot: older, by: if own { dot.seq } else { 0 } });

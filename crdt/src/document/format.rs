@@ -10,7 +10,8 @@
 //!
 //! A state is the delta from nothing; there is no second format.
 
-use super::delta::{Delta, Offsets};
+use super::Few;
+use super::delta::{Delta, Offsets, Replica};
 use super::kind::{Kind, Payload};
 use super::log::Lacking;
 use super::table::{Events, Id, ROOT, Table, Written, first_bytes};
@@ -77,7 +78,7 @@ fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id
 /// Of each replica that a delta speaks of: after which event it starts, and up to which it goes.
 #[derive(Debug)]
 pub(crate) struct Header {
-    pub(crate) replicas: Vec<(ReplicaId, u64, u64)>,
+    pub(crate) replicas: Few<Replica>,
 }
 
 impl Header {
@@ -136,9 +137,9 @@ struct Columns<'a> {
     /// The place of the replica that was met last.
     replica: usize,
     tree: Vec<u8>,
-    dots: Vec<(usize, u64)>,
-    stamps: Vec<Stamp>,
-    tags: Vec<u8>,
+    dots: Few<(usize, u64)>,
+    stamps: Few<Stamp>,
+    tags: Few<u8>,
     values: Vec<u8>,
 }
 
@@ -148,11 +149,11 @@ impl<'a> Columns<'a> {
             table,
             header,
             replica: 0,
-            tree: Vec::new(),
-            dots: Vec::new(),
-            stamps: Vec::new(),
-            tags: Vec::new(),
-            values: Vec::new(),
+            tree: Vec::with_capacity(64),
+            dots: Few::new(),
+            stamps: Few::new(),
+            tags: Few::new(),
+            values: Vec::with_capacity(64),
         }
     }
 
@@ -248,18 +249,18 @@ impl Header {
 
 /// The part of the table that a delta tells of: the entries with events that are lacking, and what leads to them.
 struct Chosen {
-    children: Vec<Id>,
+    children: Few<Id>,
     /// The entries that have some of those children, ascending, and where those stand.
-    below: Vec<(Id, std::ops::Range<usize>)>,
+    below: Few<(Id, std::ops::Range<usize>)>,
 }
 
 impl Chosen {
     fn new(table: &Table, lacking: &Lacking) -> Self {
-        let mut level: Vec<Id> = Vec::new();
+        let mut level: Few<Id> = Few::new();
         for &(replica, start, end) in &lacking.spans {
             level.extend(table.alive(Dot { replica, seq: start + 1 }, end).map(|(_, id)| id));
         }
-        let mut chosen: Vec<(Id, u64, Id)> = Vec::with_capacity(level.len() + 4);
+        let mut chosen: Few<(Id, u64, Id)> = Few::with_capacity(level.len() + 4);
         while !level.is_empty() {
             level.sort_unstable();
             level.dedup();
@@ -274,7 +275,7 @@ impl Chosen {
         });
         // One may lead to entries on several levels.
         chosen.dedup();
-        let mut below: Vec<(Id, std::ops::Range<usize>)> = Vec::new();
+        let mut below: Few<(Id, std::ops::Range<usize>)> = Few::new();
         for (at, (parent, ..)) in chosen.iter().enumerate() {
             match below.last_mut() {
                 Some((last, range)) if last == parent => range.end = at + 1,
@@ -400,7 +401,7 @@ fn put_block(block: &std::ops::Range<usize>, run: bool, len: usize, out: &mut Ve
 /// Blocks of dots: a run of consecutive events of one replica, of which the first is told, or dots one by one. A dot
 /// is told by how far it is from the one expected of its replica, that after its last.
 fn encode_dots(dots: &[(usize, u64)], header: &Header, out: &mut Vec<u8>) {
-    let mut expected: Vec<u64> = header.replicas.iter().map(|(_, from, _)| from + 1).collect();
+    let mut expected: Few<u64> = header.replicas.iter().map(|(_, from, _)| from + 1).collect();
     let count = header.replicas.len() as u64;
     let mut tell = |out: &mut Vec<u8>, (replica, seq): (usize, u64), run: usize| {
         let away = zigzag(seq.wrapping_sub(expected[replica]).cast_signed());

@@ -54,6 +54,11 @@ impl Lanes {
         let Ok(at) = self.place(dot.replica) else { return };
         let lane = &mut self.lanes[at].1;
         lane.alive = lane.alive.saturating_sub(1);
+        if lane.ordered == lane.events.len() && lane.events.last().is_some_and(|(seq, _)| *seq == dot.seq) {
+            // What was made last is what is replaced most often, such as a counter's subtotal.
+            lane.events.pop();
+            lane.ordered -= 1;
+        }
         if lane.events.len() > 2 * lane.alive + FEW {
             lane.order();
             lane.events.retain(|(seq, id)| alive(*id, Dot { replica: dot.replica, seq: *seq }));

@@ -8,7 +8,7 @@ pub const KEY_BYTES_MAX: usize = 1_024;
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
 /// How deep lists may be nested in a value. Four suffice for a multipolygon.
 pub const VALUE_DEPTH_MAX: usize = 8;
-/// Bytes of the values in one edit.
+/// Bytes of the keys and values in one edit.
 pub const EDIT_BYTES_MAX: usize = 16 << 20;
 /// Bytes of the log, about: beyond it the oldest deltas are forgotten, and who lacks them is sent the state.
 pub const LOG_BYTES_MAX: usize = 16 << 20;

@@ -4,6 +4,7 @@
 //! more, so the log keeps it: the dots, and nothing else. What a group brought and took away again is not even told
 //! by dot: whoever lacks a part of a group is sent all of its span, and what is seen but not stored has been removed.
 
+use super::Few;
 use super::limits::LOG_BYTES_MAX;
 use crate::{Dot, Lattice, ReplicaId, VersionVector};
 use std::collections::{BTreeMap, VecDeque};
@@ -46,11 +47,11 @@ pub(crate) struct Log {
 #[derive(Debug, Default)]
 pub(crate) struct Lacking {
     /// Of each replica that something is lacking of: after which event, and up to which.
-    pub(crate) spans: Vec<(ReplicaId, u64, u64)>,
+    pub(crate) spans: Few<(ReplicaId, u64, u64)>,
     /// Which of the dots that they know have been removed, ascending.
-    pub(crate) removed: Vec<Dot>,
+    pub(crate) removed: Few<Dot>,
     /// What else they have that this builds on.
-    pub(crate) builds_on: Vec<(ReplicaId, u64)>,
+    pub(crate) builds_on: Few<(ReplicaId, u64)>,
 }
 
 impl Log {
@@ -59,9 +60,19 @@ impl Log {
         for (replica, end, start) in gained.beside(before) {
             self.spans.push_back(Span { replica, start, end });
         }
+        self.group(gained.len(), removed);
+    }
+
+    /// As [`record`](Self::record), for events of one replica after `start` up to `end`.
+    pub(crate) fn record_own(&mut self, replica: ReplicaId, start: u64, end: u64, removed: &[Removed]) {
+        self.spans.push_back(Span { replica, start, end });
+        self.group(1, removed);
+    }
+
+    fn group(&mut self, spans: usize, removed: &[Removed]) {
         self.removed.extend(removed);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.groups.push_back(Group { spans: count(gained.len()), removed: count(removed.len()) });
+        self.groups.push_back(Group { spans: count(spans), removed: count(removed.len()) });
         while self.bytes() > LOG_BYTES_MAX && !self.groups.is_empty() {
             self.forget_oldest();
         }
@@ -106,7 +117,7 @@ impl Log {
         if !has.covers(&self.base) {
             lowered.starts.extend(self.base.iter().map(|(replica, _)| (replica, 0)));
         }
-        let mut removed: Vec<Removed> = Vec::new();
+        let mut removed: Few<Removed> = Few::new();
         let (first, mut spans_at, mut removed_at) = self.first_lacking(has, version);
         for group in self.groups.range(first..) {
             let (spans_from, removed_from) = (spans_at, removed_at);
@@ -114,22 +125,22 @@ impl Log {
             removed_at += group.removed as usize;
             let spans = || self.spans.range(spans_from..spans_at);
             if spans().any(|span| span.end > lowered.seq(span.replica)) {
-                removed.extend(self.removed.range(removed_from..removed_at));
+                removed.extend(self.removed.range(removed_from..removed_at).copied());
                 spans().for_each(|span| lowered.lower(span));
             }
         }
         let told = version.beside(has).map(|(replica, seq, has)| (replica, lowered.of(replica, has), seq));
-        let spans: Vec<(ReplicaId, u64, u64)> = told.filter(|(_, start, end)| start < end).collect();
+        let spans: Few<(ReplicaId, u64, u64)> = told.filter(|(_, start, end)| start < end).collect();
         let known = |dot: Dot| dot.seq <= lowered.seq(dot.replica);
         let told_by_another =
             |Removed { dot, by }: Removed| by > 0 && alive(Dot { replica: dot.replica, seq: by });
         let removed = removed.into_iter().filter(|removed| known(removed.dot) && !told_by_another(*removed));
-        let mut removed: Vec<Dot> = removed.map(|removed| removed.dot).collect();
+        let mut removed: Few<Dot> = removed.map(|removed| removed.dot).collect();
         removed.sort_unstable();
         removed.dedup();
         // Of what is told again, anything that they have may have removed something: it is not among it now.
         let builds_on = match lowered.starts.is_empty() {
-            true => Vec::new(),
+            true => Few::new(),
             false => version.iter().map(|(replica, seq)| (replica, seq.min(lowered.seq(replica)))).collect(),
         };
         Lacking { spans, removed, builds_on }

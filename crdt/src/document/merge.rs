@@ -10,6 +10,7 @@
 //! That is the join of two causal states, restricted to what the delta speaks of: an event that is seen but not
 //! stored has been removed.
 
+use super::Few;
 use super::change::Recorder;
 use super::delta::{Contents, DecodeError, Delta, Visitor};
 use super::kind::Kind;
@@ -24,7 +25,7 @@ pub(crate) fn merge(
     version: &VersionVector,
     delta: &Delta,
     changes: Option<&mut Recorder>,
-) -> Vec<Removed> {
+) -> Few<Removed> {
     if version.is_empty() {
         // Each addition takes at least a byte of the delta, or it would not have been decoded.
         table.reserve(usize::try_from(delta.additions()).unwrap_or(0));
@@ -36,9 +37,9 @@ pub(crate) fn merge(
         table,
         contents: delta.contents(),
         replicas,
-        within: vec![ROOT],
+        within: Few::from_slice(&[ROOT]),
         still_there: overlaps.then(Vec::new),
-        removed: Vec::new(),
+        removed: Few::new(),
         changes,
     };
     // The bytes were checked when they were decoded, or made here.
@@ -63,12 +64,12 @@ struct Merge<'a> {
     table: &'a mut Table,
     contents: Contents<'a>,
     /// The replicas that the delta speaks of, and how many of their events have been applied here.
-    replicas: Vec<(ReplicaId, u64)>,
+    replicas: Few<(ReplicaId, u64)>,
     /// The containers from the root down to where the walk is.
-    within: Vec<Id>,
+    within: Few<Id>,
     /// The events of the delta that were known here before; kept only if there can be some.
     still_there: Option<Vec<Dot>>,
-    removed: Vec<Removed>,
+    removed: Few<Removed>,
     changes: Option<&'a mut Recorder>,
 }
 

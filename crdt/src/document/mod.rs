@@ -46,6 +46,10 @@ use log::Log;
 use std::borrow::Borrow;
 use table::{Table, Written};
 
+/// A list that is nearly always short, and then takes no allocation: one edit among a hundred thousand entries costs
+/// little else.
+type Few<T> = smallvec::SmallVec<[T; 8]>;
+
 /// A delta that cannot be applied yet: events before it are missing. Ask for `since(have)`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{missing} earlier events are missing; ask for what there is since this document's version")]
@@ -169,9 +173,8 @@ impl Document {
     /// Notes that this replica has made events.
     fn advance(&mut self, before: u64, seq: u64, removed: &[log::Removed]) {
         if seq > before {
-            let then = VersionVector::from_iter([(self.replica, before)]);
             self.version.advance(self.replica, seq);
-            self.log.record(&VersionVector::from_iter([(self.replica, seq)]), &then, removed);
+            self.log.record_own(self.replica, before, seq, removed);
         }
         self.table.by_dot.settle();
     }

@@ -352,7 +352,6 @@ impl Table {
     /// Puts an event in place of all those of an entry, and tells of each.
     pub(crate) fn write(&mut self, id: Id, written: Written, mut replaced: impl FnMut(Dot)) {
         let dot = written.dot;
-        self.by_dot.push(dot, id);
         let entry = self.entry_mut(id);
         let bare = entry.kind.payload() == Payload::Nothing;
         match &mut entry.holds {
@@ -368,10 +367,7 @@ impl Table {
             }
             Holds::Events(events) => {
                 let older = std::mem::take(events);
-                entry.holds = match bare {
-                    true => Holds::Dot(dot),
-                    false => Holds::Events(vec![written]),
-                };
+                entry.holds = if bare { Holds::Dot(dot) } else { Holds::Events(vec![written]) };
                 for event in older {
                     self.forget(event.dot);
                     replaced(event.dot);
@@ -379,6 +375,7 @@ impl Table {
             }
             Holds::Children(_) => debug_assert!(false, "a container holds no events"),
         }
+        self.by_dot.push(dot, id);
     }
 
     /// What an entry's event `dot` says, to be replaced.

@@ -53,7 +53,7 @@ pub enum Event {
         /// Of which document.
         channel: u32,
         /// Decoded.
-        delta: Delta,
+        delta: Box<Delta>,
         /// As they came.
         bytes: Bytes,
     },

@@ -327,7 +327,7 @@ impl Session {
             return Ok(());
         }
         self.channel(channel, "Delta")?.peer_has.merge(delta.to().clone());
-        self.tell(Event::Delta { channel, delta, bytes });
+        self.tell(Event::Delta { channel, delta: Box::new(delta), bytes });
         Ok(())
     }
 

@@ -148,7 +148,7 @@ impl Shell {
             }
             Event::Delta { channel, delta, bytes } => {
                 assert!(bytes.len() <= LIMITS.delta_bytes, "a delta beyond the limit");
-                self.take(channel, delta);
+                self.take(channel, *delta);
             }
             Event::Presence { state, .. } => assert!(state.len() <= LIMITS.presence_bytes),
             Event::Acknowledged { .. } | Event::Refused { .. } => assert!(self.calls),

@@ -199,7 +199,7 @@ fn a_large_delta_comes_in_parts() {
     }
     let events = outputs(&mut receiver);
     let [Output::Event(Event::Delta { delta, .. })] = &events[..] else { panic!("{} events", events.len()) };
-    assert_eq!(*delta, document.state());
+    assert_eq!(**delta, document.state());
 
     let limits = Limits { delta_bytes: 6 << 20, ..Limits::default() };
     let mut receiver = Session::listen(Time::default(), ReplicaId::new(0), limits);

@@ -58,7 +58,7 @@ impl Hub {
                     line.session.accept(&name, CHANNEL, version.clone(), self.document.version().clone());
                     line.session.send(CHANNEL, &self.document.since(&version));
                 }
-                Output::Event(Event::Delta { channel, delta, .. }) => self.take(who, channel, delta),
+                Output::Event(Event::Delta { channel, delta, .. }) => self.take(who, channel, *delta),
                 Output::Event(Event::Lacks { .. }) => self.commit(),
                 Output::Event(_) => {}
             }
