@@ -137,9 +137,9 @@ struct Columns<'a> {
     /// The place of the replica that was met last.
     replica: usize,
     tree: Vec<u8>,
-    dots: Few<(usize, u64)>,
-    stamps: Few<Stamp>,
-    tags: Few<u8>,
+    dots: Vec<(usize, u64)>,
+    stamps: Vec<Stamp>,
+    tags: Vec<u8>,
     values: Vec<u8>,
 }
 
@@ -150,9 +150,9 @@ impl<'a> Columns<'a> {
             header,
             replica: 0,
             tree: Vec::with_capacity(64),
-            dots: Few::new(),
-            stamps: Few::new(),
-            tags: Few::new(),
+            dots: Vec::new(),
+            stamps: Vec::new(),
+            tags: Vec::new(),
             values: Vec::with_capacity(64),
         }
     }
@@ -401,7 +401,7 @@ fn put_block(block: &std::ops::Range<usize>, run: bool, len: usize, out: &mut Ve
 /// Blocks of dots: a run of consecutive events of one replica, of which the first is told, or dots one by one. A dot
 /// is told by how far it is from the one expected of its replica, that after its last.
 fn encode_dots(dots: &[(usize, u64)], header: &Header, out: &mut Vec<u8>) {
-    let mut expected: Few<u64> = header.replicas.iter().map(|(_, from, _)| from + 1).collect();
+    let mut expected: Vec<u64> = header.replicas.iter().map(|(_, from, _)| from + 1).collect();
     let count = header.replicas.len() as u64;
     let mut tell = |out: &mut Vec<u8>, (replica, seq): (usize, u64), run: usize| {
         let away = zigzag(seq.wrapping_sub(expected[replica]).cast_signed());
