@@ -19,6 +19,8 @@ const STABLE_MILLIS: u64 = 10_000;
 const BACKOFF_MAX_MILLIS: u64 = 15_000;
 /// How long after a document was unavailable it is asked for again, in milliseconds.
 const UNAVAILABLE_MILLIS: u64 = 5_000;
+/// How long after edits were refused for their times it is looked whether the clock has been set, in milliseconds.
+const CLOCK_SKEW_MILLIS: u64 = 5_000;
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +108,8 @@ struct Entry {
     channel: Option<u32>,
     /// When to ask again for a document that the server could not read.
     ask_again: Option<Time>,
+    /// When to look whether the clock that the server refused has been set.
+    look_at_clock: Option<Time>,
     presence: Bytes,
     reported: Status,
 }
@@ -192,6 +196,7 @@ impl Client {
             on_server,
             channel: None,
             ask_again: None,
+            look_at_clock: None,
             presence: Bytes::new(),
             reported: Status::default(),
         };
@@ -357,8 +362,8 @@ impl Client {
 
     /// What to do next.
     pub fn poll(&mut self, now: Time) -> Action {
-        let ask_again = self.ask_again(now);
-        let session_deadline = self.drain_session(now).min(ask_again);
+        let due = self.look_at_clock(now).min(self.ask_again(now));
+        let session_deadline = self.drain_session(now).min(due);
         if let Some(action) = self.actions.pop_front() {
             return action;
         }
@@ -386,6 +391,22 @@ impl Client {
             }
         }
         self.entries.values().filter_map(|entry| entry.ask_again).min().unwrap_or(Time::from_millis(u64::MAX))
+    }
+
+    /// Writes again what the server refused, once the clock has been set; answers with when to look next.
+    fn look_at_clock(&mut self, now: Time) -> Time {
+        let due = |entry: &Entry| {
+            // A clock that was set back does not make the wait longer.
+            entry.look_at_clock.is_some_and(|due| due <= now || due > now.plus(CLOCK_SKEW_MILLIS))
+        };
+        let names: Vec<String> =
+            self.entries.iter().filter(|(_, entry)| due(entry)).map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.restamp(now, name));
+        self.entries
+            .values()
+            .filter_map(|entry| entry.look_at_clock)
+            .min()
+            .unwrap_or(Time::from_millis(u64::MAX))
     }
 
     /// Moves what the session wants into actions; answers with when it wants to be woken.
@@ -444,7 +465,7 @@ impl Client {
     }
 
     /// The server refused what was written by a clock that was ahead. If that clock has been set since, what it wrote
-    /// is written again.
+    /// is written again; if not, it is looked at again.
     fn restamp(&mut self, now: Time, name: &str) {
         let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get_mut(name)) else {
             return;
@@ -452,6 +473,8 @@ impl Client {
         let before = entry.document.version().clone();
         entry.document.restamp(now, &entry.on_server);
         let changes = entry.document.take_changes();
+        let wrong = *entry.document.version() == before && !entry.on_server.covers(&before);
+        entry.look_at_clock = wrong.then(|| now.plus(CLOCK_SKEW_MILLIS));
         if *entry.document.version() == before {
             return;
         }
@@ -524,7 +547,7 @@ impl Client {
     fn unlink(&mut self) {
         for entry in self.entries.values_mut() {
             entry.channel = None;
-            entry.ask_again = None;
+            (entry.ask_again, entry.look_at_clock) = (None, None);
         }
         let names: Vec<String> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.report(name));

@@ -334,7 +334,6 @@ impl World {
     fn settle(&mut self) {
         for who in 0..self.shells.len() {
             self.shells[who].clock.set_right();
-            self.cut(who);
             self.come_online(who);
         }
         for _ in 0..400 {
