@@ -135,9 +135,9 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
         let quiet = |arguments: &[&str]| {
             cargo(&copy, arguments).env("CARGO_TARGET_DIR", copy.join("target")).output()
         };
-        let builds =
-            quiet(&["test", "--no-run", "-p", "watersmeet-crdt"]).is_ok_and(|output| output.status.success());
-        let noticed = quiet(&["test", "-p", "watersmeet-crdt"]).is_ok_and(|output| !output.status.success());
+        let test = ["test", "-p", "watersmeet-crdt", "--test", trap.noticed_by];
+        let builds = quiet(&[&test[..], &["--no-run"]].concat()).is_ok_and(|output| output.status.success());
+        let noticed = quiet(&test).is_ok_and(|output| !output.status.success());
         println!("{} {}", if builds && noticed { "noticed  " } else { "UNNOTICED" }, trap.name);
         if !(builds && noticed) {
             unnoticed.push(trap.name);

@@ -546,9 +546,10 @@ impl<'a> Hand<'a> {
         let own = self.table.events(id).written().iter().find(|event| event.dot.replica == self.replica);
         let subtotal = own.and_then(|event| event.value.int()).unwrap_or(0).saturating_add(by);
         if own.is_some() && self.table.events(id).written().len() == 1 {
-            return self.write(id, Value::Int(subtotal));
+            self.write(id, Value::Int(subtotal));
+        } else {
+            self.write_beside(id, Value::Int(subtotal));
         }
-        self.write_beside(id, Value::Int(subtotal));
     }
 
     /// Leaves an event in a flag, or removes those that are there.
