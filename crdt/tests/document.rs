@@ -131,6 +131,31 @@ fn since_costs_what_is_missing() {
     assert_eq!(anna[0].hash(), ben[0].hash());
 }
 
+/// Dora's two edits came to the server as one group, of which Carl has a part; he also has Anna's, which replaced the
+/// first of them. What he is told again does not hold that first edit, because of Anna's. To Ben, who has not heard of
+/// Anna, it would say that Dora's value is gone.
+#[test]
+fn what_is_told_again_is_refused_by_who_lacks_what_it_builds_on() {
+    let mut all = replicas(5);
+    let [dora, anna, server, carl, ben] = &mut all[..] else { panic!("five replicas") };
+    dora.edit(now(), |tx| tx.set(&["x"], 1)).unwrap();
+    for other in [&mut *anna, &mut *carl, &mut *ben] {
+        pull(other, dora);
+    }
+    dora.edit(now(), |tx| tx.set(&["y"], 1)).unwrap();
+    anna.edit(now(), |tx| tx.set(&["x"], 2)).unwrap();
+    pull(server, dora);
+    pull(server, anna);
+    pull(carl, anna);
+    let told = server.since(carl.version());
+    assert!(ben.apply(&told).is_err(), "Ben has not heard of Anna's edit");
+    assert_eq!(ben.register(&["x"]), Some(&Value::from(1)));
+    carl.apply(told).unwrap();
+    assert_eq!(carl.hash(), server.hash());
+    pull(ben, carl);
+    assert_eq!(ben.hash(), server.hash());
+}
+
 #[test]
 fn kinds_created_at_once_under_one_key_are_all_kept() {
     let mut all = replicas(3);

@@ -88,7 +88,7 @@ const TRAPS: [Trap; 14] = [
     },
     Trap {
         name: "what is told again does not say what it builds on",
-        noticed_by: "spec",
+        noticed_by: "document",
         file: "document/log.rs",
         right: "let builds_on = match lowered.starts.is_empty() {",
         wrong: "let builds_on = match lowered.starts.is_empty() || true {",
