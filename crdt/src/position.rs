@@ -161,10 +161,7 @@ impl Position {
     /// ```
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Position> {
-        if bytes.len() > POSITION_BYTES_MAX || path(bytes)?.last()?.code % 2 == 0 {
-            return None;
-        }
-        Some(Position(bytes.into()))
+        is_position(bytes).then(|| Position(bytes.into()))
     }
 
     fn beside(&self, direction: Direction) -> Position {
@@ -191,6 +188,12 @@ impl Position {
         }
         bytes
     }
+}
+
+/// Whether some replica could have made a position of these bytes.
+pub(crate) fn is_position(bytes: &[u8]) -> bool {
+    let last = || path(bytes).and_then(|mut path| path.pop());
+    bytes.len() <= POSITION_BYTES_MAX && last().is_some_and(|step| step.code % 2 != 0)
 }
 
 impl Borrow<[u8]> for Position {

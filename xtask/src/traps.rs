@@ -15,7 +15,7 @@ struct Trap {
     wrong: &'static str,
 }
 
-const TRAPS: [Trap; 14] = [
+const TRAPS: [Trap; 15] = [
     Trap {
         name: "1: a delta is applied although events before it are missing",
         noticed_by: "spec",
@@ -41,8 +41,15 @@ const TRAPS: [Trap; 14] = [
         name: "3: a delta relies on an event that is gone to say what that one replaced",
         noticed_by: "spec",
         file: "document/log.rs",
-        right: "by > 0 && alive(Dot { replica: dot.replica, seq: by });",
-        wrong: "by > 0 && (alive(Dot { replica: dot.replica, seq: by }) || true);",
+        right: "by > 0 && alive(Dot { replica: run.first.replica, seq: by })",
+        wrong: "by > 0 && (alive(Dot { replica: run.first.replica, seq: by }) || true)",
+    },
+    Trap {
+        name: "3: of what a group removed, only what was still here is passed on",
+        noticed_by: "simulation",
+        file: "document/merge.rs",
+        right: "self.removed.push(Removed { run, by: 0 });",
+        wrong: "if self.table.alive(run.first, run.last).next().is_some() { self.removed.push(Removed { run, by: 0 }); }",
     },
     Trap {
         name: "4: bottom is stored in a store of dots",

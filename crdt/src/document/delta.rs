@@ -11,8 +11,10 @@ use super::kind::{Kind, Payload};
 use super::limits::{
     EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, POSITION_BYTES_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX,
 };
+use super::log::Run;
 use super::table::Name;
 use crate::dot::REPLICAS_MAX;
+use crate::position::is_position;
 use crate::value::canonical;
 use crate::wire::{Reader, unzigzag};
 use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
@@ -33,13 +35,6 @@ pub struct Delta {
     latest: Stamp,
     removed: Vec<Run>,
     columns: Offsets,
-}
-
-/// Consecutive events of one replica.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Run {
-    pub(crate) first: Dot,
-    pub(crate) last: u64,
 }
 
 /// Where the columns begin, and how much is in them.
@@ -103,17 +98,16 @@ impl Delta {
     pub(crate) fn made(
         bytes: Bytes,
         replicas: &[Replica],
-        removed: &[Dot],
+        removed: &[Run],
         latest: Stamp,
         columns: Offsets,
     ) -> Self {
-        let runs = removed.chunk_by(|a, b| a.replica == b.replica && a.seq + 1 == b.seq);
         Delta {
             bytes,
             from: replicas.iter().map(|(replica, from, _)| (*replica, *from)).collect(),
             to: replicas.iter().map(|(replica, _, to)| (*replica, *to)).collect(),
             latest,
-            removed: runs.map(|run| Run { first: run[0], last: run[run.len() - 1].seq }).collect(),
+            removed: removed.to_vec(),
             columns,
         }
     }
@@ -121,8 +115,9 @@ impl Delta {
     /// Takes in bytes from elsewhere.
     ///
     /// # Errors
-    /// If the bytes are not a delta, are not in the order that equal deltas share, or are beyond a
-    /// [limit](super::limits). Allocates no more than the bytes' length warrants.
+    /// If the bytes are not a delta, name something out of order, or are beyond a [limit](super::limits). Allocates no
+    /// more than the bytes' length warrants. Bytes that say the same otherwise, such as a long number for a short one,
+    /// are taken in: what a document tells of it has one form again.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::read(Bytes::copy_from_slice(bytes))
     }
@@ -325,7 +320,10 @@ impl<'a> Walker<'a> {
                 level.read(reader, parent, what)?;
                 let name = level.name(parent, what).ok_or(reader.invalid("key"))?;
                 if parent == Kind::Map && kind.is_container() {
-                    if several || depth + usize::from(kind == Kind::Map) >= PATH_KEYS_MAX {
+                    if several {
+                        return Err(reader.invalid("kind"));
+                    }
+                    if depth + usize::from(kind == Kind::Map) >= PATH_KEYS_MAX {
                         return Err(DecodeError::Limit { what: "keys in a path", limit: PATH_KEYS_MAX });
                     }
                     visitor.enter(kind, name)?;
@@ -418,7 +416,7 @@ impl<'a> Level<'a> {
 
     fn name(&self, parent: Kind, what: u8) -> Option<Name<'_>> {
         match (parent, what) {
-            (Kind::List, _) => Some(Name::Bytes(self.bytes())),
+            (Kind::List, _) => is_position(self.bytes()).then(|| Name::Bytes(self.bytes())),
             (Kind::Map, _) | (_, TEXT) => std::str::from_utf8(self.bytes()).ok().map(Name::Text),
             (_, BYTES) => Some(Name::Bytes(self.bytes())),
             _ => Some(Name::Value(&self.scalar)),

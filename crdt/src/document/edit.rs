@@ -5,7 +5,7 @@ use super::kind::{Kind, Payload};
 use super::limits::{
     EDIT_BYTES_MAX, EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX,
 };
-use super::log::Removed;
+use super::log::{Removed, Run};
 use super::table::{Id, Name, ROOT, Table, Written};
 use super::undo::Trail;
 use super::{Document, Few};
@@ -575,20 +575,21 @@ impl<'a> Hand<'a> {
         name: &str,
         Splice { index, remove, insert }: Splice,
     ) {
-        // What is to be removed moves to after what is inserted.
-        let first = index + insert.len();
+        let there = self.find(above.clone(), Kind::List, name);
+        let gone: Vec<Id> = there.map_or_else(Vec::new, |list| {
+            self.table.ordered(list).iter().skip(index).take(remove).copied().collect()
+        });
         if !insert.is_empty() {
-            let list = self.make(above.clone(), Kind::List, name);
+            let list = self.make(above, Kind::List, name);
             for (at, value) in (index..).zip(insert) {
                 self.insert_at(list, at, value);
             }
         }
-        let Some(list) = self.find(above, Kind::List, name) else { return };
-        let gone: Vec<Id> = self.table.ordered(list).iter().skip(first).take(remove).copied().collect();
         if !gone.is_empty() {
             self.dot();
         }
-        gone.into_iter().for_each(|id| self.clear(id));
+        // From the back, what is behind has to move up less.
+        gone.into_iter().rev().for_each(|id| self.clear(id));
     }
 
     /// Inserts an element where no other stands, after the one before `index`.
@@ -634,6 +635,6 @@ impl<'a> Hand<'a> {
 fn remember(removed: &mut Few<Removed>, before: u64, older: Dot, dot: Dot) {
     let own = older.replica == dot.replica;
     if !own || older.seq <= before {
-        removed.push(Removed { dot: older, by: if own { dot.seq } else { 0 } });
+        removed.push(Removed { run: Run::of(older), by: if own { dot.seq } else { 0 } });
     }
 }

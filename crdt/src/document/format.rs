@@ -13,7 +13,7 @@
 use super::Few;
 use super::delta::{Delta, Offsets, Replica};
 use super::kind::{Kind, Payload};
-use super::log::Lacking;
+use super::log::{Lacking, Run};
 use super::table::{Events, Id, ROOT, Table, Written, first_bytes};
 use crate::value::canonical;
 use crate::wire::{put, put_bytes, put_signed, put_wide, zigzag};
@@ -85,10 +85,11 @@ impl Header {
     /// Besides the replicas of which something is lacking, those of which something is removed: the receiver must
     /// have heard of that.
     fn of(lacking: &Lacking) -> Self {
-        let removed = lacking.removed.chunk_by(|a, b| a.replica == b.replica).filter_map(<[Dot]>::last);
+        let of_replica = |a: &Run, b: &Run| a.first.replica == b.first.replica;
+        let removed = lacking.removed.chunk_by(of_replica).filter_map(<[Run]>::last);
         let builds_on = lacking.builds_on.iter().copied().filter(|(_, seq)| *seq > 0);
         let mut replicas = lacking.spans.clone();
-        for (replica, seq) in builds_on.chain(removed.map(|dot| (dot.replica, dot.seq))) {
+        for (replica, seq) in builds_on.chain(removed.map(|run| (run.first.replica, run.last))) {
             if let Err(at) = replicas.binary_search_by_key(&replica, |(replica, ..)| *replica) {
                 replicas.insert(at, (replica, seq, seq));
             }
@@ -101,7 +102,7 @@ impl Header {
     }
 
     /// Replicas ascending, as differences; then the removed dots in runs.
-    fn encode(&self, removed: &[Dot], out: &mut Vec<u8>) {
+    fn encode(&self, removed: &[Run], out: &mut Vec<u8>) {
         put(out, self.replicas.len() as u64);
         let mut last = 0;
         for (replica, from, to) in &self.replicas {
@@ -110,22 +111,21 @@ impl Header {
             put(out, to - from);
             last = replica.get();
         }
-        let runs = || removed.chunk_by(|a, b| a.replica == b.replica && a.seq + 1 == b.seq);
-        put(out, runs().count() as u64);
+        put(out, removed.len() as u64);
         let (mut place, mut end) = (0, 0);
-        for run in runs() {
-            let Some(at) = self.place(run[0].replica) else { continue };
+        for Run { first, last } in removed {
+            let at = self.place(first.replica).unwrap_or_default();
             if at > place {
                 end = 0;
             }
             // Whether another replica's runs begin, and whether the run is longer than one.
-            put(out, (at - place) as u64 * 2 + u64::from(run.len() > 1));
-            put(out, run[0].seq - end - 1);
-            if run.len() > 1 {
-                put(out, run.len() as u64 - 2);
+            let more = last - first.seq;
+            put(out, (at - place) as u64 * 2 + u64::from(more > 0));
+            put(out, first.seq - end - 1);
+            if more > 0 {
+                put(out, more - 1);
             }
-            place = at;
-            end = run[run.len() - 1].seq;
+            (place, end) = (at, *last);
         }
     }
 }

@@ -14,8 +14,7 @@ pub const EDIT_BYTES_MAX: usize = 16 << 20;
 pub const LOG_BYTES_MAX: usize = 16 << 20;
 /// Events of one replica: 2^52. More than anybody makes; who claims them for another spends that other's id.
 pub const EVENTS_MAX: u64 = 1 << 52;
-/// Bytes of the position of an element in a list.
-pub const POSITION_BYTES_MAX: usize = 1_024;
+pub use crate::position::POSITION_BYTES_MAX;
 /// Steps that a [`History`](super::History) keeps: beyond that the oldest can no longer be undone.
 pub const HISTORY_STEPS_MAX: usize = 1_000;
 /// Bytes that a [`History`](super::History) takes, about. No step is larger, so that undoing it is an edit within

@@ -17,12 +17,26 @@ struct Span {
     end: u64,
 }
 
-/// A dot that was removed.
+/// Consecutive events of one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Run {
+    pub(crate) first: Dot,
+    pub(crate) last: u64,
+}
+
+impl Run {
+    pub(crate) fn of(dot: Dot) -> Self {
+        Run { first: dot, last: dot.seq }
+    }
+}
+
+/// Dots that are gone. What a group removed is kept whole, whether it was still here or not: somebody else may hear of
+/// this group before they hear of the one that removed it here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Removed {
-    pub(crate) dot: Dot,
-    /// The event of the same replica that took its place in its entry; 0 if there is none. As long as that one is
-    /// alive, it says by itself that this one is not: an entry holds at most one event of a replica.
+    pub(crate) run: Run,
+    /// The event of the same replica that took the place of a lone dot in its entry; 0 if there is none. As long as that
+    /// one is alive, it says by itself that this one is not: an entry holds at most one event of a replica.
     pub(crate) by: u64,
 }
 
@@ -49,7 +63,7 @@ pub(crate) struct Lacking {
     /// Of each replica that something is lacking of: after which event, and up to which.
     pub(crate) spans: Few<(ReplicaId, u64, u64)>,
     /// Which of the dots that they know have been removed, ascending.
-    pub(crate) removed: Few<Dot>,
+    pub(crate) removed: Few<Run>,
     /// What else they have that this builds on.
     pub(crate) builds_on: Few<(ReplicaId, u64)>,
 }
@@ -131,13 +145,13 @@ impl Log {
         }
         let told = version.beside(has).map(|(replica, seq, has)| (replica, lowered.of(replica, has), seq));
         let spans: Few<(ReplicaId, u64, u64)> = told.filter(|(_, start, end)| start < end).collect();
-        let known = |dot: Dot| dot.seq <= lowered.seq(dot.replica);
         let told_by_another =
-            |Removed { dot, by }: Removed| by > 0 && alive(Dot { replica: dot.replica, seq: by });
-        let removed = removed.into_iter().filter(|removed| known(removed.dot) && !told_by_another(*removed));
-        let mut removed: Few<Dot> = removed.map(|removed| removed.dot).collect();
-        removed.sort_unstable();
-        removed.dedup();
+            |Removed { run, by }: Removed| by > 0 && alive(Dot { replica: run.first.replica, seq: by });
+        let removed = removed.into_iter().filter(|removed| !told_by_another(*removed));
+        let known =
+            |Removed { run, .. }: Removed| Run { last: run.last.min(lowered.seq(run.first.replica)), ..run };
+        let removed = removed.map(known).filter(|run| run.first.seq <= run.last).collect();
+        let removed = joined(removed);
         // Of what is told again, anything that they have may have removed something: it is not among it now.
         let builds_on = match lowered.starts.is_empty() {
             true => Few::new(),
@@ -166,6 +180,19 @@ impl Log {
         }
         (0, spans_at, removed_at)
     }
+}
+
+/// Runs in order, those that touch as one.
+fn joined(mut runs: Few<Run>) -> Few<Run> {
+    runs.sort_unstable();
+    runs.dedup_by(|next, run| {
+        let touch = next.first.replica == run.first.replica && next.first.seq <= run.last.saturating_add(1);
+        if touch {
+            run.last = run.last.max(next.last);
+        }
+        touch
+    });
+    runs
 }
 
 /// A version, with some replicas taken back to where groups of theirs start.

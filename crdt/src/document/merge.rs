@@ -14,7 +14,7 @@ use super::Few;
 use super::change::Recorder;
 use super::delta::{Contents, DecodeError, Delta, Visitor};
 use super::kind::Kind;
-use super::log::Removed;
+use super::log::{Removed, Run};
 use super::table::{Id, Name, ROOT, Table, Written};
 use crate::{Dot, ReplicaId, VersionVector};
 
@@ -40,6 +40,7 @@ pub(crate) fn merge(
         within: Few::from_slice(&[ROOT]),
         still_there: overlaps.then(Vec::new),
         removed: Few::new(),
+        lists: Few::new(),
         changes,
     };
     // The bytes were checked when they were decoded, or made here.
@@ -47,15 +48,21 @@ pub(crate) fn merge(
     debug_assert!(walked.is_ok(), "{walked:?}");
     merge.table.by_dot.settle();
     for run in delta.removed() {
-        merge.remove(run.first, run.last, None);
+        merge.remove(*run);
     }
     if let Some(mut still_there) = merge.still_there.take() {
         still_there.sort_unstable();
         for (replica, to, from) in delta.to().beside(delta.from()) {
             if known(replica, to) > from {
-                merge.remove(Dot { replica, seq: from + 1 }, known(replica, to), Some(&still_there));
+                let first = Dot { replica, seq: from + 1 };
+                gaps(Run { first, last: known(replica, to) }, &still_there).for_each(|run| merge.remove(run));
             }
         }
+    }
+    merge.lists.sort_unstable();
+    merge.lists.dedup();
+    for list in std::mem::take(&mut merge.lists) {
+        merge.table.sweep(list);
     }
     merge.removed
 }
@@ -70,6 +77,8 @@ struct Merge<'a> {
     /// The events of the delta that were known here before; kept only if there can be some.
     still_there: Option<Vec<Dot>>,
     removed: Few<Removed>,
+    /// Lists of which elements may have been emptied, to be swept at the end.
+    lists: Few<Id>,
     changes: Option<&'a mut Recorder>,
 }
 
@@ -77,10 +86,15 @@ impl Visitor for Merge<'_> {
     fn enter(&mut self, kind: Kind, name: Name<'_>) -> Result<(), DecodeError> {
         let id = self.table.find_or_make(self.parent(), kind, name);
         self.within.push(id);
+        // Whoever watches is told where each element comes to stand, one by one.
+        if kind == Kind::List && self.changes.is_none() {
+            self.table.fill(id);
+        }
         Ok(())
     }
 
     fn leave(&mut self) {
+        self.table.filled();
         if let Some(id) = self.within.pop() {
             // Made for nothing, if all that it was made for is gone here.
             self.table.prune_one(id);
@@ -119,7 +133,7 @@ impl Merge<'_> {
             changes.before(self.table, id);
         }
         if let Some(older) = self.table.put(id, written) {
-            self.removed.push(Removed { dot: older, by: dot.seq });
+            self.removed.push(Removed { run: Run::of(older), by: dot.seq });
         }
         if let Some(changes) = &mut self.changes {
             changes.after(self.table, id);
@@ -147,28 +161,39 @@ impl Merge<'_> {
         }
     }
 
-    /// Takes out a replica's events from `first` on up to `last`, except those.
-    fn remove(&mut self, first: Dot, last: u64, except: Option<&[Dot]>) {
-        let alive: Vec<(u64, Id)> = self.table.alive(first, last).collect();
+    /// Takes out what is here of a run of events.
+    fn remove(&mut self, run: Run) {
+        self.removed.push(Removed { run, by: 0 });
+        let alive: Few<(u64, Id)> = self.table.alive(run.first, run.last).collect();
         for (seq, id) in alive {
-            let dot = Dot { replica: first.replica, seq };
-            if except.is_some_and(|except| except.binary_search(&dot).is_ok()) {
-                continue;
-            }
-            take_out(self.table, id, dot, self.changes.as_deref_mut());
-            self.removed.push(Removed { dot, by: 0 });
+            self.take_out(id, Dot { replica: run.first.replica, seq });
         }
+    }
+
+    /// Takes an event out of an entry, and the entry out of the table if that was its last.
+    fn take_out(&mut self, id: Id, dot: Dot) {
+        let Some(changes) = &mut self.changes else {
+            self.table.take(id, dot);
+            let parent = self.table.entry(id).parent;
+            return match self.table.entry(parent).kind {
+                Kind::List => self.lists.push(parent),
+                _ => self.table.prune(id),
+            };
+        };
+        changes.before(self.table, id);
+        self.table.take(id, dot);
+        changes.after(self.table, id);
+        self.table.prune(id);
     }
 }
 
-/// Takes an event out of an entry, and the entry out of the table if that was its last.
-fn take_out(table: &mut Table, id: Id, dot: Dot, mut changes: Option<&mut Recorder>) {
-    if let Some(changes) = &mut changes {
-        changes.before(table, id);
-    }
-    table.take(id, dot);
-    if let Some(changes) = &mut changes {
-        changes.after(table, id);
-    }
-    table.prune(id);
+/// What of a run stands between some dots, which are in order.
+fn gaps(run: Run, dots: &[Dot]) -> impl Iterator<Item = Run> {
+    let Run { first, last } = run;
+    let within = &dots[dots.partition_point(|dot| *dot < first)..];
+    let within = &within[..within.partition_point(|dot| *dot <= Dot { seq: last, ..first })];
+    let starts = std::iter::once(first.seq).chain(within.iter().map(|dot| dot.seq + 1));
+    let ends = within.iter().map(|dot| dot.seq - 1).chain([last]);
+    let gaps = starts.zip(ends).filter(|(start, end)| start <= end);
+    gaps.map(move |(seq, last)| Run { first: Dot { seq, ..first }, last })
 }

@@ -133,6 +133,8 @@ pub(crate) struct Table {
     by_key: HashTable<Id>,
     pub(crate) by_dot: Lanes,
     hasher: RandomState,
+    /// A list that is being filled, and the elements that have not been put into their places yet.
+    filling: Option<(Id, Vec<Id>)>,
 }
 
 impl Default for Table {
@@ -151,6 +153,7 @@ impl Default for Table {
             by_key: HashTable::new(),
             by_dot: Lanes::default(),
             hasher: RandomState::default(),
+            filling: None,
         }
     }
 }
@@ -213,7 +216,6 @@ impl Table {
             true => Holds::Children(Box::default()),
             false => Holds::Events(Vec::new()),
         };
-        let at = self.attach(parent, &name);
         let entry = Entry { name, holds, parent, at: 0, hash, kind };
         let id = match self.free.pop() {
             Some(id) => {
@@ -226,33 +228,56 @@ impl Table {
                 u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.place_child(parent, at, id);
+        match &mut self.filling {
+            Some((list, waiting)) if *list == parent => waiting.push(id),
+            _ => self.place_child(parent, id),
+        }
         let entries = &self.entries;
         self.by_key.insert_unique(spread(hash), id, |id| spread(entries[*id as usize].hash));
         id
     }
 
-    /// Where a child of that name is to stand below `parent`.
-    fn attach(&self, parent: Id, name: &Value) -> usize {
-        let children = self.children(parent);
-        let after_last = children.ids.last().is_none_or(|last| self.entry(*last).name < *name);
-        match self.entry(parent).kind {
-            Kind::List if !after_last => {
-                children.ids.partition_point(|sibling| self.entry(*sibling).name < *name)
-            }
-            _ => children.ids.len(),
+    fn place_child(&mut self, parent: Id, id: Id) {
+        let ids = &self.children(parent).ids;
+        let follows = ids.last().is_none_or(|last| self.in_order(*last, id) == Ordering::Less);
+        if self.entry(parent).kind == Kind::List {
+            let at = if follows { ids.len() } else { self.index_in_list(id) };
+            self.children_mut(parent).ids.insert(at, id);
+        } else {
+            let at = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            let children = self.children_mut(parent);
+            children.ids.push(id);
+            children.ordered &= follows;
+            self.entry_mut(id).at = at;
         }
     }
 
-    fn place_child(&mut self, parent: Id, at: usize, id: Id) {
-        let (kind, Children { ids, ordered, .. }) = (self.entry(parent).kind, self.children(parent));
-        let ordered = *ordered
-            && (kind == Kind::List
-                || ids.last().is_none_or(|last| self.in_order(*last, id) == Ordering::Less));
-        let children = self.children_mut(parent);
-        children.ids.insert(at, id);
-        children.ordered = ordered;
-        self.entry_mut(id).at = u32::try_from(at).unwrap_or(u32::MAX);
+    /// Lets new elements of a list wait, so that many of them are put into their places at once.
+    pub(crate) fn fill(&mut self, list: Id) {
+        self.filling = Some((list, Vec::new()));
+    }
+
+    /// Puts into their places the elements that have been made since [`fill`](Self::fill).
+    pub(crate) fn filled(&mut self) {
+        const FEW: usize = 32;
+        let Some((list, waiting)) = self.filling.take() else { return };
+        if waiting.len() < FEW {
+            return waiting.into_iter().for_each(|id| self.place_child(list, id));
+        }
+        let mut ids = std::mem::take(&mut self.children_mut(list).ids);
+        ids.extend(waiting);
+        // Two ascending runs, which this sort merges.
+        ids.sort_by(|a, b| self.in_order(*a, *b));
+        self.children_mut(list).ids = ids;
+    }
+
+    /// Removes the elements of a list that hold nothing, all at once, and the list if that leaves it empty.
+    pub(crate) fn sweep(&mut self, list: Id) {
+        let ids = std::mem::take(&mut self.children_mut(list).ids);
+        let (gone, left): (Vec<Id>, Vec<Id>) = ids.into_iter().partition(|id| self.is_bottom(*id));
+        self.children_mut(list).ids = left;
+        gone.into_iter().for_each(|id| self.forget_entry(id));
+        self.prune(list);
     }
 
     /// What stands below an entry, in no order.
@@ -495,10 +520,7 @@ impl Table {
     }
 
     fn remove(&mut self, id: Id) {
-        let (parent, hash) = (self.entry(id).parent, self.entry(id).hash);
-        if let Ok(found) = self.by_key.find_entry(spread(hash), |other| *other == id) {
-            found.remove();
-        }
+        let parent = self.entry(id).parent;
         if self.entry(parent).kind == Kind::List {
             let at = self.index_in_list(id);
             self.children_mut(parent).ids.remove(at);
@@ -511,6 +533,15 @@ impl Table {
             if let Some(moved) = moved {
                 self.entry_mut(moved).at = u32::try_from(at).unwrap_or(u32::MAX);
             }
+        }
+        self.forget_entry(id);
+    }
+
+    /// Gives up an entry that stands below no other any more.
+    fn forget_entry(&mut self, id: Id) {
+        let hash = self.entry(id).hash;
+        if let Ok(found) = self.by_key.find_entry(spread(hash), |other| *other == id) {
+            found.remove();
         }
         let entry = self.entry_mut(id);
         entry.name = Value::Null;

@@ -50,7 +50,11 @@ pub(crate) fn random_op(rng: &mut Rng) -> Op {
         13 => Op::Exclude(path, value),
         14 => Op::Flag(path, rng.chance(60)),
         15 => Op::Guard(path, rng.chance(40)),
-        16..=17 => Op::Splice(path, 0, 0, (0..1 + rng.below(3)).map(|_| random_value(rng)).collect()),
+        16..=17 => {
+            // Now and then so many that they are put into their places at once.
+            let many = if rng.chance(5) { 40 } else { 3 };
+            Op::Splice(path, 0, 0, (0..1 + rng.below(many)).map(|_| random_value(rng)).collect())
+        }
         _ => Op::Delete(path),
     }
 }
