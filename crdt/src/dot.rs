@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU64;
 
 /// Who made an event. Drawn at random by whoever creates a replica, below 2^53 so that JavaScript can hold it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,12 +46,17 @@ impl ReplicaId {
 }
 
 /// One event: the `seq`-th of `replica`, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dot {
     /// Who made the event.
     pub replica: ReplicaId,
     /// Which of that replica's events it is, from 1.
+    #[serde(deserialize_with = "from_one")]
     pub seq: u64,
+}
+
+fn from_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    NonZeroU64::deserialize(deserializer).map(NonZeroU64::get)
 }
 
 /// Of each replica, how many of its events have been applied, without a gap.
@@ -208,10 +214,37 @@ impl Lattice for VersionVector {
 /// seen.insert(Dot { replica: anna, seq: 1 });
 /// assert_eq!(seen.vector().seq(anna), 2);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Decoded, it is canonical whatever came in, and names at most [`REPLICAS_MAX`] replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Told")]
 pub struct CausalContext {
     vector: VersionVector,
     cloud: BTreeSet<Dot>,
+}
+
+/// A context from elsewhere, perhaps not canonical.
+#[derive(Deserialize)]
+struct Told {
+    vector: VersionVector,
+    cloud: BTreeSet<Dot>,
+}
+
+impl TryFrom<Told> for CausalContext {
+    type Error = &'static str;
+
+    fn try_from(Told { vector, cloud }: Told) -> Result<Self, Self::Error> {
+        // Told apart before they are absorbed: each new one moves those that come after it.
+        let mut in_cloud: Vec<ReplicaId> = cloud.iter().map(|dot| dot.replica).collect();
+        in_cloud.dedup();
+        let only_there = in_cloud.iter().filter(|replica| vector.seq(**replica) == 0).count();
+        if vector.len() + only_there > REPLICAS_MAX {
+            return Err("too many replicas");
+        }
+        let mut context = CausalContext { vector, cloud };
+        context.absorb_cloud();
+        Ok(context)
+    }
 }
 
 impl CausalContext {
@@ -289,6 +322,28 @@ mod tests {
         raw.iter()
             .map(|(r, s)| Dot { replica: ReplicaId::new(u64::from(r % 3)), seq: u64::from(s % 9) + 1 })
             .collect()
+    }
+
+    #[test]
+    fn a_decoded_context_is_canonical_and_bounded() {
+        type Parts = (Vec<(u64, u64)>, Vec<(u64, u64)>);
+        let decode = |parts: Parts| {
+            postcard::from_bytes::<CausalContext>(&postcard::to_allocvec(&parts).expect("parts are encoded"))
+        };
+        // Dots that are in the vector, that extend it, that are beyond a gap; in any order, and twice.
+        let told = decode((vec![(2, 1), (1, 2)], vec![(1, 4), (1, 3), (1, 3), (2, 1), (2, 5), (3, 1)]));
+        let canonical = CausalContext {
+            vector: [(1, 4), (2, 1), (3, 1)].map(|(id, seq)| (ReplicaId::new(id), seq)).into_iter().collect(),
+            cloud: BTreeSet::from([Dot { replica: ReplicaId::new(2), seq: 5 }]),
+        };
+        assert_eq!(told, Ok(canonical));
+
+        let max = REPLICAS_MAX as u64;
+        assert!(decode((vec![(0, 1)], (0..max).map(|id| (id, 9)).collect())).is_ok());
+        assert!(decode((vec![(max, 1)], (0..max).map(|id| (id, 9)).collect())).is_err());
+        assert!(decode((vec![], (0..3 * max).map(|seq| (7, 2 * seq + 2)).collect())).is_ok());
+        assert!(decode((vec![], vec![(1, 0)])).is_err(), "no event is the zeroth");
+        assert!(decode((vec![], vec![(1 << 53, 1)])).is_err(), "no replica");
     }
 
     quickcheck! {

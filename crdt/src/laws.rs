@@ -125,6 +125,71 @@ pub fn check<S: Subject>(history: &History<S::Op>) -> Result<(), Broken> {
     check_delivery(&states, &deltas, history.seed)
 }
 
+/// Plays a history, and checks a codec on every state and every delta that occurs in it: each comes back from its
+/// bytes, equal values have equal bytes, and a delta that was decoded does what it did before.
+///
+/// ```
+/// use watersmeet_crdt::{Dot, Stamp, laws::{self, History, Step, Subject}, plain::GCounter};
+/// # use watersmeet_crdt::Lattice;
+/// # #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+/// # struct Steps(GCounter);
+/// # impl Lattice for Steps {
+/// #     fn merge(&mut self, other: Self) -> bool {
+/// #         self.0.merge(other.0)
+/// #     }
+/// # }
+/// # impl Subject for Steps {
+/// #     type Op = u64;
+/// #     fn mutate(&mut self, dot: Dot, _: Stamp, op: &u64) -> Self {
+/// #         Steps(self.0.increment(dot.replica, *op))
+/// #     }
+/// # }
+/// let history = History { steps: vec![(0, Step::Edit(3)), (1, Step::Edit(5)), (0, Step::Merge(1))], seed: 1 };
+/// let encode = |steps: &Steps| postcard::to_allocvec(steps).unwrap_or_default();
+/// laws::check_codec(&history, encode, |bytes| postcard::from_bytes(bytes).ok())?;
+/// // A codec that forgets is found out.
+/// assert!(laws::check_codec(&history, encode, |_| Some(Steps::default())).is_err());
+/// # Ok::<(), laws::Broken>(())
+/// ```
+///
+/// # Errors
+/// The first law that is broken.
+pub fn check_codec<S: Subject>(
+    history: &History<S::Op>,
+    encode: impl Fn(&S) -> Vec<u8>,
+    decode: impl Fn(&[u8]) -> Option<S>,
+) -> Result<(), Broken> {
+    let (states, deltas) = play::<S>(history)?;
+    // What all know, learnt in two orders, is equal; are its bytes?
+    let (mut one_way, mut other_way) = (S::default(), S::default());
+    for (first, last) in states.iter().zip(states.iter().rev()) {
+        one_way.merge(first.clone());
+        other_way.merge(last.clone());
+    }
+    let bottom = S::default();
+    let mut sample: Vec<(&S, Vec<u8>)> = Vec::new();
+    for value in states.iter().chain(&deltas).chain([&bottom, &one_way, &other_way]) {
+        let bytes = encode(value);
+        same("a value comes back from its bytes", &decode(&bytes).as_ref(), &Some(value), &bytes)?;
+        for (_, equal) in sample.iter().filter(|(other, _)| *other == value) {
+            same("equal values have equal bytes", &bytes, equal, value)?;
+        }
+        sample.push((value, bytes));
+    }
+    // Equality may be blind to what a delta does, so it is also seen to do it: to one who hears all of them.
+    let mut state = S::default();
+    for delta in &deltas {
+        let Some(decoded) = decode(&encode(delta)) else { continue };
+        let (mut merged, mut applied) = (state.clone(), state.clone());
+        let (grew, changed) = (merged.merge(decoded.clone()), applied.apply(decoded));
+        let expected = state.merge(delta.clone());
+        let law = "a decoded delta does what the delta does";
+        same(law, &(&merged, grew), &(&state, expected), delta)?;
+        same(law, &(&applied, changed), &(&state, expected), delta)?;
+    }
+    Ok(())
+}
+
 /// Checks the laws of [`Lattice`] on three values.
 ///
 /// # Errors

@@ -4,7 +4,9 @@
 //! data types" (2011). For values that are also removed, see [`causal`](crate::causal).
 
 use crate::{Lattice, ReplicaId, Stamp};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 
 /// The greatest value that anybody saw; nothing, at first.
 ///
@@ -14,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// assert!(highest.merge(Max::of(5)) && !highest.merge(Max::of(4)));
 /// assert_eq!(highest.get(), Some(&5));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Max<T>(Option<T>);
 
 impl<T> Max<T> {
@@ -46,7 +48,7 @@ impl<T: Ord + Clone> Lattice for Max<T> {
 }
 
 /// The least value that anybody saw; nothing, at first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Min<T>(Option<T>);
 
 impl<T> Min<T> {
@@ -118,8 +120,14 @@ tuple_lattice!(A 0, B 1, C 2, D 3);
 /// anna.merge(ben);
 /// assert_eq!(anna.value(), 5);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GCounter(BTreeMap<ReplicaId, u64>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GCounter(#[serde(deserialize_with = "counts")] BTreeMap<ReplicaId, u64>);
+
+/// Reads counts, none of which is zero.
+fn counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<ReplicaId, u64>, D::Error> {
+    let counts = BTreeMap::<ReplicaId, NonZeroU64>::deserialize(deserializer)?;
+    Ok(counts.into_iter().map(|(replica, count)| (replica, count.get())).collect())
+}
 
 impl GCounter {
     /// Counts `by` up as `replica`, and answers with the delta. A replica's count stops at `u64::MAX`.
@@ -152,7 +160,7 @@ impl Lattice for GCounter {
 }
 
 /// A counter that counts up and down: two [`GCounter`]s.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PnCounter {
     up: GCounter,
     down: GCounter,
@@ -183,7 +191,8 @@ impl Lattice for PnCounter {
 }
 
 /// A set that only grows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Ord + Deserialize<'de>"))]
 pub struct GSet<T>(BTreeSet<T>);
 
 impl<T: Ord + Clone> GSet<T> {
@@ -223,7 +232,8 @@ impl<T: Ord + Clone> Lattice for GSet<T> {
 }
 
 /// A set from which an item can be removed once, and for ever.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Ord + Deserialize<'de>"))]
 pub struct TwoPhaseSet<T> {
     added: GSet<T>,
     removed: GSet<T>,
@@ -266,7 +276,7 @@ impl<T: Ord + Clone> Lattice for TwoPhaseSet<T> {
 /// A register in which the write with the latest stamp wins, then that of the greater replica, then the greater value.
 ///
 /// A losing write is gone without a trace; where that is not wanted, see [`causal::Register`](crate::causal::Register).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LwwRegister<T>(Option<(Stamp, ReplicaId, T)>);
 
 impl<T: Ord + Clone> LwwRegister<T> {

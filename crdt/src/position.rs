@@ -33,6 +33,8 @@
 //! step of some 4 bytes; a path that would be longer than [`POSITION_BYTES_MAX`] is not made.
 
 use crate::{Dot, ReplicaId};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Borrow;
 
 /// No position is longer, in bytes.
@@ -57,7 +59,7 @@ const SPELLED: u8 = 0xE0;
 ///     Position::between(Some(first.as_bytes()), Some(last.as_bytes()), Dot { replica: ReplicaId::new(2), seq: 1 });
 /// assert!(first < middle && middle < last);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Position(Box<[u8]>);
 
 impl Position {
@@ -194,6 +196,14 @@ impl Position {
 pub(crate) fn is_position(bytes: &[u8]) -> bool {
     let last = || path(bytes).and_then(|mut path| path.pop());
     bytes.len() <= POSITION_BYTES_MAX && last().is_some_and(|step| step.code % 2 != 0)
+}
+
+impl<'de> Deserialize<'de> for Position {
+    /// As [`from_bytes`](Position::from_bytes): what no replica could have made is an error.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = Vec::<u8>::deserialize(deserializer)?;
+        Position::from_bytes(&bytes).ok_or_else(|| D::Error::custom("these bytes are no position"))
+    }
 }
 
 impl Borrow<[u8]> for Position {

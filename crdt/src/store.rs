@@ -9,8 +9,12 @@
 //!
 //! **A delta names every key that its context touches.** A key that it empties is named with an empty store; a
 //! subtree that it cleared before filling it again is marked [whole](DotMap::mark_whole).
+//!
+//! All of them can be encoded with `serde`, in a format whose maps have keys of any kind, such as `postcard`. Empty
+//! stores and marks are kept, since a delta needs them; so what is decoded is merged, and not taken for a state.
 
 use crate::{CausalContext, Dot, Lattice};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A store of dots: half of a causal state, the other half being the context of what has been seen.
@@ -34,13 +38,31 @@ pub trait DotStore: Clone + Default + PartialEq {
 
 /// A causal state; a delta is one too, only small.
 ///
-/// Its contract: every dot in `store` is in `seen`.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Its contract: every dot in `store` is in `seen`. What breaks it is not decoded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Told<S>", bound(deserialize = "S: DotStore + Deserialize<'de>"))]
 pub struct Causal<S> {
     /// What is alive.
     pub store: S,
     /// Every event known of.
     pub seen: CausalContext,
+}
+
+/// A causal state from elsewhere.
+#[derive(Deserialize)]
+struct Told<S> {
+    store: S,
+    seen: CausalContext,
+}
+
+impl<S: DotStore> TryFrom<Told<S>> for Causal<S> {
+    type Error = &'static str;
+
+    fn try_from(Told { store, seen }: Told<S>) -> Result<Self, Self::Error> {
+        let mut all_seen = true;
+        store.for_each_dot(&mut |dot| all_seen &= seen.contains(dot));
+        if all_seen { Ok(Causal { store, seen }) } else { Err("a dot is stored that was not seen") }
+    }
 }
 
 impl<S: DotStore> Causal<S> {
@@ -59,7 +81,7 @@ impl<S: DotStore> Lattice for Causal<S> {
 }
 
 /// A set of dots.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DotSet(pub(crate) BTreeSet<Dot>);
 
 impl DotSet {
@@ -100,7 +122,7 @@ impl DotStore for DotSet {
 ///
 /// One dot is one event, so it has one value. Should a faulty replica give a dot twice, the greater value wins
 /// everywhere: replicas still converge.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DotFun<V>(pub(crate) BTreeMap<Dot, V>);
 
 impl<V> Default for DotFun<V> {
@@ -154,8 +176,9 @@ impl<V: Clone + Ord> DotStore for DotFun<V> {
     }
 }
 
-/// A map from key to store. An empty store is absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A map from key to store. In a state an empty store is absent; a delta names with one what it empties.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "K: Ord + Deserialize<'de>, S: Deserialize<'de>"))]
 pub struct DotMap<K, S> {
     pub(crate) entries: BTreeMap<K, S>,
     pub(crate) whole: bool,

@@ -1,8 +1,10 @@
-//! Every lattice goes through the one law checker, and wrong ones are caught by it.
+//! Every lattice and its encoding go through the one law checker, and wrong ones are caught by it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use watersmeet_crdt::causal::{
     Counter, DisableWinsFlag, EnableWinsFlag, OrMap, OrSet, Register, RwMap, RwSet, Sequence,
@@ -10,10 +12,10 @@ use watersmeet_crdt::causal::{
 use watersmeet_crdt::laws::{self, Broken, CausalSubject, History, Step, Subject};
 use watersmeet_crdt::plain::{GCounter, GSet, LwwRegister, Max, Min, PnCounter, TwoPhaseSet};
 use watersmeet_crdt::store::Causal;
-use watersmeet_crdt::{CausalContext, Dot, Lattice, ReplicaId, Stamp, VersionVector};
+use watersmeet_crdt::{CausalContext, Dot, Lattice, Position, ReplicaId, Stamp, VersionVector};
 
 /// A small key or item, so that histories collide.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Small(u8);
 
 impl Arbitrary for Small {
@@ -82,7 +84,7 @@ impl Arbitrary for ListOp {
 /// The types under test, wrapped because the trait is the crate's and the types are too.
 macro_rules! plain_subject {
     ($name:ident($inner:ty), $op:ty, |$this:ident, $dot:ident, $stamp:ident, $it:ident| $mutate:expr) => {
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         struct $name($inner);
         impl Lattice for $name {
             fn merge(&mut self, other: Self) -> bool {
@@ -134,7 +136,7 @@ plain_subject!(Context(CausalContext), (), |it, dot, _stamp, _op| {
 });
 
 /// The causal types, each under a trait of this file so that the crate's trait can be implemented for it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Probe<S>(S);
 
 macro_rules! causal_subject {
@@ -241,29 +243,43 @@ causal_subject!(Sequence<Small>, ListOp, |it, dot, stamp, op| match op {
     ListOp::Clear => it.clear(dot),
 });
 
+fn encode<S: Serialize>(value: &S) -> Vec<u8> {
+    postcard::to_allocvec(value).unwrap()
+}
+
+fn decode<S: DeserializeOwned>(bytes: &[u8]) -> Option<S> {
+    postcard::from_bytes(bytes).ok()
+}
+
+/// Whether a type keeps every law, and its encoding too.
+fn check<S: Subject + Serialize + DeserializeOwned>(history: &History<S::Op>) -> Result<(), Broken> {
+    laws::check::<S>(history)?;
+    laws::check_codec::<S>(history, encode, decode)
+}
+
 quickcheck! {
-    fn sequence(history: History<ListOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<Sequence<Small>>>>(&history) }
-    fn rw_map(history: History<MapOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<RwNested>>>(&history) }
-    fn rw_map_in_or_map(history: History<(Small, MapOp)>) -> Result<(), Broken> { laws::check::<Causal<Probe<OrMap<Small, RwNested>>>>(&history) }
-    fn or_map_in_rw_map(history: History<(Small, MapOp)>) -> Result<(), Broken> { laws::check::<Causal<Probe<RwMap<Small, Nested>>>>(&history) }
-    fn g_counter(history: History<u8>) -> Result<(), Broken> { laws::check::<Up>(&history) }
-    fn pn_counter(history: History<i8>) -> Result<(), Broken> { laws::check::<UpDown>(&history) }
-    fn g_set(history: History<Small>) -> Result<(), Broken> { laws::check::<Grow>(&history) }
-    fn two_phase_set(history: History<(bool, Small)>) -> Result<(), Broken> { laws::check::<TwoPhase>(&history) }
-    fn lww_register(history: History<Small>) -> Result<(), Broken> { laws::check::<Last>(&history) }
-    fn max(history: History<Small>) -> Result<(), Broken> { laws::check::<Highest>(&history) }
-    fn min(history: History<Small>) -> Result<(), Broken> { laws::check::<Lowest>(&history) }
-    fn tuple_and_map(history: History<(Small, Small)>) -> Result<(), Broken> { laws::check::<Both>(&history) }
-    fn enable_wins_flag(history: History<bool>) -> Result<(), Broken> { laws::check::<Causal<Probe<EnableWinsFlag>>>(&history) }
-    fn disable_wins_flag(history: History<bool>) -> Result<(), Broken> { laws::check::<Causal<Probe<DisableWinsFlag>>>(&history) }
-    fn rw_set(history: History<SetOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<RwSet<Small>>>>(&history) }
-    fn version_vector(history: History<()>) -> Result<(), Broken> { laws::check::<Version>(&history) }
-    fn causal_context(history: History<()>) -> Result<(), Broken> { laws::check::<Context>(&history) }
-    fn register(history: History<Write>) -> Result<(), Broken> { laws::check::<Causal<Probe<Register<Small>>>>(&history) }
-    fn counter(history: History<Option<i8>>) -> Result<(), Broken> { laws::check::<Causal<Probe<Counter>>>(&history) }
-    fn or_set(history: History<SetOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<OrSet<Small>>>>(&history) }
-    fn or_map(history: History<MapOp>) -> Result<(), Broken> { laws::check::<Causal<Probe<Nested>>>(&history) }
-    fn or_map_of_maps(history: History<(Small, MapOp)>) -> Result<(), Broken> { laws::check::<Causal<Probe<Deep>>>(&history) }
+    fn sequence(history: History<ListOp>) -> Result<(), Broken> { check::<Causal<Probe<Sequence<Small>>>>(&history) }
+    fn rw_map(history: History<MapOp>) -> Result<(), Broken> { check::<Causal<Probe<RwNested>>>(&history) }
+    fn rw_map_in_or_map(history: History<(Small, MapOp)>) -> Result<(), Broken> { check::<Causal<Probe<OrMap<Small, RwNested>>>>(&history) }
+    fn or_map_in_rw_map(history: History<(Small, MapOp)>) -> Result<(), Broken> { check::<Causal<Probe<RwMap<Small, Nested>>>>(&history) }
+    fn g_counter(history: History<u8>) -> Result<(), Broken> { check::<Up>(&history) }
+    fn pn_counter(history: History<i8>) -> Result<(), Broken> { check::<UpDown>(&history) }
+    fn g_set(history: History<Small>) -> Result<(), Broken> { check::<Grow>(&history) }
+    fn two_phase_set(history: History<(bool, Small)>) -> Result<(), Broken> { check::<TwoPhase>(&history) }
+    fn lww_register(history: History<Small>) -> Result<(), Broken> { check::<Last>(&history) }
+    fn max(history: History<Small>) -> Result<(), Broken> { check::<Highest>(&history) }
+    fn min(history: History<Small>) -> Result<(), Broken> { check::<Lowest>(&history) }
+    fn tuple_and_map(history: History<(Small, Small)>) -> Result<(), Broken> { check::<Both>(&history) }
+    fn enable_wins_flag(history: History<bool>) -> Result<(), Broken> { check::<Causal<Probe<EnableWinsFlag>>>(&history) }
+    fn disable_wins_flag(history: History<bool>) -> Result<(), Broken> { check::<Causal<Probe<DisableWinsFlag>>>(&history) }
+    fn rw_set(history: History<SetOp>) -> Result<(), Broken> { check::<Causal<Probe<RwSet<Small>>>>(&history) }
+    fn version_vector(history: History<()>) -> Result<(), Broken> { check::<Version>(&history) }
+    fn causal_context(history: History<()>) -> Result<(), Broken> { check::<Context>(&history) }
+    fn register(history: History<Write>) -> Result<(), Broken> { check::<Causal<Probe<Register<Small>>>>(&history) }
+    fn counter(history: History<Option<i8>>) -> Result<(), Broken> { check::<Causal<Probe<Counter>>>(&history) }
+    fn or_set(history: History<SetOp>) -> Result<(), Broken> { check::<Causal<Probe<OrSet<Small>>>>(&history) }
+    fn or_map(history: History<MapOp>) -> Result<(), Broken> { check::<Causal<Probe<Nested>>>(&history) }
+    fn or_map_of_maps(history: History<(Small, MapOp)>) -> Result<(), Broken> { check::<Causal<Probe<Deep>>>(&history) }
 }
 
 /// Concurrent edits, by what the papers say should win.
@@ -400,4 +416,76 @@ fn the_checker_catches_what_is_not_a_lattice() {
     assert_eq!(law_broken_by::<wrong::Silent>(), "merge tells whether it grew");
     assert_eq!(law_broken_by::<wrong::ForgetsDelta>(), "merging the delta is the mutation");
     assert!(!law_broken_by::<wrong::Capped>().is_empty());
+}
+
+/// Codecs that are almost right, each breaking one law.
+#[test]
+fn the_checker_catches_a_wrong_codec() {
+    type Map = Causal<Probe<Nested>>;
+    let insert = |item| MapOp::Update(Small(0), SetOp::Insert(Small(item)));
+    let steps = vec![
+        (0, Step::Edit(insert(1))),
+        (1, Step::Merge(0)),
+        (1, Step::Edit(MapOp::Remove(Small(0)))),
+        (0, Step::Edit(insert(2))),
+    ];
+    let history = History { steps, seed: 7 };
+    assert!(laws::check_codec::<Map>(&history, encode, decode).is_ok());
+
+    // Of states only: it forgets what a delta names as emptied.
+    let states_only = |value: &Map| {
+        let mut state = Map::default();
+        state.merge(value.clone());
+        encode(&state)
+    };
+    let broken = laws::check_codec(&history, states_only, decode).unwrap_err();
+    assert_eq!(broken.law, "a value comes back from its bytes");
+
+    // It forgets what has been seen and removed.
+    let no_context =
+        |value: &Map| encode(&Causal::<Probe<Nested>> { seen: CausalContext::default(), ..value.clone() });
+    let broken = laws::check_codec(&history, no_context, decode).unwrap_err();
+    assert_eq!(broken.law, "a value comes back from its bytes");
+
+    // It does not write the same value alike twice.
+    let written = std::cell::Cell::new(0);
+    let numbered = |value: &Map| [encode(value), vec![written.replace(written.get() + 1)]].concat();
+    let broken = laws::check_codec(&history, numbered, decode).unwrap_err();
+    assert_eq!(broken.law, "equal values have equal bytes");
+
+    // It forgets what equality does not look at, and a merge does.
+    #[derive(Clone, Debug, Default)]
+    struct Muted(GSet<Small>, bool);
+    impl PartialEq for Muted {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+    impl Lattice for Muted {
+        fn merge(&mut self, other: Self) -> bool {
+            !other.1 && self.0.merge(other.0)
+        }
+    }
+    impl Subject for Muted {
+        type Op = Small;
+        fn mutate(&mut self, _: Dot, _: Stamp, item: &Small) -> Self {
+            Muted(self.0.insert(item.clone()), false)
+        }
+    }
+    let history = History { steps: vec![(0, Step::Edit(Small(1)))], seed: 7 };
+    let mutes = |bytes: &[u8]| Some(Muted(decode(bytes)?, true));
+    let broken = laws::check_codec(&history, |value: &Muted| encode(&value.0), mutes).unwrap_err();
+    assert_eq!(broken.law, "a decoded delta does what the delta does");
+}
+
+/// What no replica could have written is not read.
+#[test]
+fn what_breaks_an_invariant_is_not_decoded() {
+    let dot = Dot { replica: ReplicaId::new(1), seq: 1 };
+    let unseen =
+        Causal { store: OrSet::<u8>::default().insert(dot, 7).store, seen: CausalContext::default() };
+    assert!(decode::<Causal<OrSet<u8>>>(&encode(&unseen)).is_none());
+    assert!(decode::<GCounter>(&encode(&BTreeMap::from([(1, 0)]))).is_none());
+    assert!(decode::<Dot>(&encode(&(1, 0))).is_none());
+    assert!(decode::<Position>(&encode(&b"elsewhere".as_slice())).is_none());
 }

@@ -3,13 +3,14 @@
 use super::{context_of, dot_store, emptied};
 use crate::store::{Causal, DotFun, DotStore};
 use crate::{CausalContext, Dot};
+use serde::{Deserialize, Serialize};
 
 /// A counter that can be removed: per replica, one dot with that replica's subtotal.
 ///
 /// An increment replaces its own replica's dot by one with the new subtotal. The anomaly to know: a removal that is
 /// concurrent with an increment removes what other replicas had counted, but the incrementing replica's subtotal
 /// stays, with all that it counted before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter(pub(crate) DotFun<i64>);
 
 dot_store!(Counter<> where);

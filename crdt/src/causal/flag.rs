@@ -3,9 +3,10 @@
 use super::{context_of, dot_store, emptied};
 use crate::store::{Causal, DotSet, DotStore};
 use crate::{CausalContext, Dot};
+use serde::{Deserialize, Serialize};
 
 /// A flag that is down at first, and up if somebody raises it while somebody else lowers it (enable-wins).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnableWinsFlag(pub(crate) DotSet);
 
 dot_store!(EnableWinsFlag<> where);
@@ -28,7 +29,7 @@ impl EnableWinsFlag {
 }
 
 /// A flag that is up at first, and down if somebody lowers it while somebody else raises it (disable-wins).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DisableWinsFlag(pub(crate) DotSet);
 
 dot_store!(DisableWinsFlag<> where);

@@ -3,9 +3,11 @@
 use super::{context_of, dot_store, emptied};
 use crate::store::{Causal, DotMap, DotSet, DotStore};
 use crate::{CausalContext, Dot, Lattice};
+use serde::{Deserialize, Serialize};
 
 /// A map of causal values. A write below a key survives a concurrent removal of the key (update-wins).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "K: Ord + Deserialize<'de>, S: Deserialize<'de>"))]
 pub struct OrMap<K, S>(pub(crate) DotMap<K, S>);
 
 impl<K, S> Default for OrMap<K, S> {
@@ -82,7 +84,8 @@ impl<K: Clone + Ord, S: DotStore> OrMap<K, S> {
 /// anna.apply(anna.store.update(dot(1, 3), "mill", |votes| votes.add(dot(1, 3), 5)));
 /// assert_eq!(anna.store.get(&"mill").map(Counter::value), Some(5));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "K: Ord + Deserialize<'de>, S: Deserialize<'de>"))]
 pub struct RwMap<K, S>(DotMap<K, Removable<S>>);
 
 impl<K, S> Default for RwMap<K, S> {
@@ -140,7 +143,7 @@ impl<K: Clone + Ord, S: DotStore> RwMap<K, S> {
 }
 
 /// A value and the removals of it that stand. No event is in both: the context of one could not spare the other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Removable<S> {
     removals: DotSet,
     store: S,

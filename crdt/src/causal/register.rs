@@ -3,9 +3,10 @@
 use super::{context_of, dot_store, emptied};
 use crate::store::{Causal, DotFun, DotStore};
 use crate::{CausalContext, Dot, Stamp};
+use serde::{Deserialize, Serialize};
 
 /// A value with the time of its writing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamped<T> {
     /// When it was written.
     pub stamp: Stamp,
@@ -30,7 +31,7 @@ pub struct Stamped<T> {
 /// assert_eq!(anna.store.get(), Some(&"water mill"));
 /// assert_eq!(anna.store.conflicts().collect::<Vec<_>>(), [&"mill"]);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register<T>(pub(crate) DotFun<Stamped<T>>);
 
 impl<T> Default for Register<T> {

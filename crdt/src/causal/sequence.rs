@@ -3,6 +3,7 @@
 use super::{Register, dot_store, emptied};
 use crate::store::{Causal, DotMap, DotStore};
 use crate::{CausalContext, Dot, Position, Stamp};
+use serde::{Deserialize, Serialize};
 
 /// A list that many edit at once: of places to write at, each a [`Register`].
 ///
@@ -32,7 +33,7 @@ use crate::{CausalContext, Dot, Position, Stamp};
 /// anna.merge(ben);
 /// assert_eq!(anna.store.iter().collect::<Vec<_>>(), [&(-1, 0), &(4, 0), &(6, 2), &(5, 5)]);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sequence<T>(pub(crate) DotMap<Position, Register<T>>);
 
 impl<T> Default for Sequence<T> {

@@ -3,12 +3,14 @@
 use super::{context_of, dot_store, emptied};
 use crate::store::{Causal, DotFun, DotMap, DotSet, DotStore};
 use crate::{CausalContext, Dot};
+use serde::{Deserialize, Serialize};
 
 /// A set in which a removal survives a concurrent addition (remove-wins).
 ///
 /// Per item, dots of additions and of removals; an item is in the set if it has additions and no removal. So a
 /// removal is remembered, with one dot, until the item is added again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Ord + Deserialize<'de>"))]
 pub struct RwSet<T>(pub(crate) DotMap<T, DotFun<bool>>);
 
 impl<T> Default for RwSet<T> {
@@ -59,7 +61,8 @@ fn is_in(marks: &DotFun<bool>) -> bool {
 }
 
 /// A set in which an addition survives a concurrent removal (observed-remove, add-wins).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Ord + Deserialize<'de>"))]
 pub struct OrSet<T>(pub(crate) DotMap<T, DotSet>);
 
 impl<T> Default for OrSet<T> {
