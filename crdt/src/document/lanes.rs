@@ -49,12 +49,12 @@ impl Lanes {
         *alive += 1;
     }
 
-    /// Notes that an event is no longer alive; `alive` tells which still are.
-    pub(crate) fn forget(&mut self, dot: Dot, alive: impl Fn(Id, Dot) -> bool) {
+    /// Notes that an event of an entry is no longer alive; `alive` tells which still are.
+    pub(crate) fn forget(&mut self, id: Id, dot: Dot, alive: impl Fn(Id, Dot) -> bool) {
         let Ok(at) = self.place(dot.replica) else { return };
         let lane = &mut self.lanes[at].1;
         lane.alive = lane.alive.saturating_sub(1);
-        if lane.ordered == lane.events.len() && lane.events.last().is_some_and(|(seq, _)| *seq == dot.seq) {
+        if lane.ordered == lane.events.len() && lane.events.last() == Some(&(dot.seq, id)) {
             // What was made last is what is replaced most often, such as a counter's subtotal.
             lane.events.pop();
             lane.ordered -= 1;

@@ -382,19 +382,19 @@ impl Table {
         match &mut entry.holds {
             Holds::Dot(only) => {
                 let older = std::mem::replace(only, dot);
-                self.forget(older);
+                self.forget(id, older);
                 replaced(older);
             }
             Holds::Events(events) if !bare && events.len() == 1 => {
                 let older = std::mem::replace(&mut events[0], written).dot;
-                self.forget(older);
+                self.forget(id, older);
                 replaced(older);
             }
             Holds::Events(events) => {
                 let older = std::mem::take(events);
                 entry.holds = if bare { Holds::Dot(dot) } else { Holds::Events(vec![written]) };
                 for event in older {
-                    self.forget(event.dot);
+                    self.forget(id, event.dot);
                     replaced(event.dot);
                 }
             }
@@ -427,7 +427,7 @@ impl Table {
             Holds::Dot(_) | Holds::Children(_) => false,
         };
         if there {
-            self.forget(dot);
+            self.forget(id, dot);
         }
         there
     }
@@ -436,12 +436,12 @@ impl Table {
     pub(crate) fn take_all(&mut self, id: Id, mut taken: impl FnMut(Dot)) {
         match std::mem::replace(&mut self.entry_mut(id).holds, Holds::Events(Vec::new())) {
             Holds::Dot(dot) => {
-                self.forget(dot);
+                self.forget(id, dot);
                 taken(dot);
             }
             Holds::Events(events) => {
                 for event in events {
-                    self.forget(event.dot);
+                    self.forget(id, event.dot);
                     taken(event.dot);
                 }
             }
@@ -471,9 +471,9 @@ impl Table {
     }
 
     /// Notes in the index by dot that one is no longer alive.
-    fn forget(&mut self, dot: Dot) {
+    fn forget(&mut self, id: Id, dot: Dot) {
         let Table { entries, by_dot, .. } = self;
-        by_dot.forget(dot, |id, dot| holds(&entries[id as usize], dot));
+        by_dot.forget(id, dot, |id, dot| holds(&entries[id as usize], dot));
     }
 
     /// The entries that hold live events of `dot`'s replica, from `dot` on up to `end`, each with its event.
