@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::signal;
+use watersmeet_sync::access::Access;
 use watersmeet_sync::{Config, NoOrigin, Origin, Origins, Server};
 use watersmeet_tiles::{ServeOptions, Sets};
 
@@ -60,7 +61,8 @@ impl Serve {
         let listener = self.bind().await?;
         let address = listener.local_addr()?;
         let content = self.content()?;
-        let server = Server::open(Config { origins: self.origins()?, ..Config::new(&self.data) })?;
+        let server =
+            Server::open(Config { origins: self.origins()?, ..Config::new(&self.data, Access::open()) })?;
         let app = watersmeet_sync::router(server.clone()).merge(content);
         let stop = stop()?;
         announce(address, self.public_url.as_deref())?;

@@ -1,5 +1,6 @@
 //! What an operator chooses.
 
+use crate::access::Access;
 use crate::{Limits, Origins};
 use std::path::PathBuf;
 
@@ -10,13 +11,15 @@ pub struct Config {
     pub data: PathBuf,
     /// How much peers may fill.
     pub limits: Limits,
+    /// Who may do what.
+    pub access: Access,
     /// Whose web pages may sync, besides the server's own.
     pub origins: Origins,
 }
 
 impl Config {
-    /// The defaults, with the documents in `data`.
-    pub fn new(data: impl Into<PathBuf>) -> Self {
-        Config { data: data.into(), limits: Limits::default(), origins: Origins::default() }
+    /// The defaults, with the documents in `data`, for those whom `access` lets in.
+    pub fn new(data: impl Into<PathBuf>, access: Access) -> Self {
+        Config { data: data.into(), limits: Limits::default(), access, origins: Origins::default() }
     }
 }

@@ -1,5 +1,6 @@
 //! What all connections share.
 
+use crate::access::Access;
 use crate::committer::Committer;
 use crate::health::Health;
 use crate::room::GuestId;
@@ -16,6 +17,8 @@ use watersmeet_crdt::ReplicaId;
 
 pub(crate) struct Hub {
     pub(crate) limits: Arc<Limits>,
+    #[allow(dead_code, reason = "asked when documents are opened and edited, which comes next")]
+    pub(crate) access: Access,
     pub(crate) origins: Origins,
     pub(crate) replica: ReplicaId,
     pub(crate) rooms: Arc<Rooms>,
@@ -35,6 +38,7 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn start(
         limits: Limits,
+        access: Access,
         origins: Origins,
         store: Arc<dyn Store>,
     ) -> Result<Arc<Self>, ServerError> {
@@ -45,6 +49,7 @@ impl Hub {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rooms = Rooms::new(limits.clone(), store, committer.clone(), stop.clone(), tasks.clone());
         Ok(Arc::new(Hub {
+            access,
             origins,
             replica,
             rooms,

@@ -7,19 +7,20 @@
 //! | file | what happens there |
 //! |---|---|
 //! | `http`, `origin`, `health` | the two routes; whose web pages may sync; whether edits can be stored |
+//! | [`access`] | who may do what: signed tokens |
 //! | `pump`, `socket` | the life of a frame: WebSocket, session, room, and back |
 //! | `mailbox` | what waits for one connection, merged and bounded |
 //! | `room`, `rooms` | one task owns one document; which documents are open |
 //! | `committer`, [`store`] | group commit; the log of deltas, in SQLite |
 //! | `replay` | from the log back to a document |
 //!
-//! What is not here: the protocol's rules (they are [`watersmeet_crdt::session`]), maps and tiles, and who may do what.
+//! What is not here: the protocol's rules (they are [`watersmeet_crdt::session`]), maps and tiles.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use watersmeet_sync::{Config, Server, router, serve};
+//! use watersmeet_sync::{Config, Server, access::Access, router, serve};
 //!
-//! let server = Server::open(Config::new("data"))?;
+//! let server = Server::open(Config::new("data", Access::open()))?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! let stop = async { let _ = tokio::signal::ctrl_c().await; };
 //! serve(listener, router(server.clone()), &server, stop).await?;
@@ -27,6 +28,7 @@
 //! # }
 //! ```
 
+pub mod access;
 mod committer;
 mod config;
 mod health;
@@ -47,6 +49,7 @@ pub use http::router;
 pub use limits::Limits;
 pub use origin::{NoOrigin, Origin, Origins};
 
+use access::Access;
 use axum::Router;
 use axum::serve::ListenerExt;
 use hub::Hub;
@@ -81,15 +84,15 @@ impl Server {
     /// If the folder cannot be used, or another server uses it.
     pub fn open(config: Config) -> Result<Self, ServerError> {
         let store = Arc::new(Sqlite::open(&config.data)?);
-        Ok(Server { hub: Hub::start(config.limits, config.origins, store)? })
+        Ok(Server { hub: Hub::start(config.limits, config.access, config.origins, store)? })
     }
 
-    /// Starts on any store, for programs and the server's own web pages.
+    /// Starts on any store, open to all programs and to the server's own web pages.
     ///
     /// # Errors
     /// If the system gives no thread or no random number.
     pub fn with_store(store: impl Store, limits: Limits) -> Result<Self, ServerError> {
-        Ok(Server { hub: Hub::start(limits, Origins::Own, Arc::new(store))? })
+        Ok(Server { hub: Hub::start(limits, Access::open(), Origins::Own, Arc::new(store))? })
     }
 
     /// Stops: peers are told to come back later, what waits is committed, the store is left tidy.
