@@ -40,9 +40,9 @@ impl Committer {
     }
 
     /// Appends a delta; returns its number once it is durable.
-    pub(crate) async fn append(&self, document: Arc<str>, delta: Bytes) -> Result<u64, Arc<StoreError>> {
+    pub(crate) async fn append(&self, record: Record) -> Result<u64, Arc<StoreError>> {
         let (done, answer) = oneshot::channel();
-        self.ask(Job::Append { record: Record { document, delta }, done }, answer).await
+        self.ask(Job::Append { record, done }, answer).await
     }
 
     /// Replaces a document's deltas up to `upto` by `state`, some time after everything that was asked before. If

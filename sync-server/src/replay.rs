@@ -60,7 +60,7 @@ pub(crate) fn replay(name: &str, saved: Saved) -> Result<Replayed, StoreError> {
 }
 
 fn apply(document: &mut Document, name: &str, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
-    let damaged = |source| StoreError::Damaged { document: name.to_owned(), number, source };
+    let damaged = |source| StoreError::Undecodable { document: name.to_owned(), number, source };
     let delta = Delta::decode(bytes).map_err(damaged)?;
     match document.apply(delta) {
         Ok(_) => Ok(()),

@@ -16,7 +16,7 @@ use crate::Limits;
 use crate::committer::Committer;
 use crate::mailbox::{Answer, Group, Mailbox};
 use crate::replay::{Replayed, Tail, replay};
-use crate::store::{Store, StoreError};
+use crate::store::{Record, Store, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,8 +130,10 @@ impl Room {
     /// Commits what was applied, then acknowledges it and shows it to the others.
     async fn settle(&mut self, edits: &Edits) -> Result<(), Arc<StoreError>> {
         if let Some((delta, group)) = self.delta_of(edits) {
-            let number = self.committer.append(self.name.clone(), delta.clone()).await?;
-            self.tail.add(number, delta.len());
+            let bytes = delta.len();
+            let record = Record { document: self.name.clone(), delta, claims: Vec::new() };
+            let number = self.committer.append(record).await?;
+            self.tail.add(number, bytes);
             self.latest_group = None;
             self.fan_out(edits, &group);
         }

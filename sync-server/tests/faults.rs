@@ -112,6 +112,14 @@ impl Store for Shared {
         self.0.inner.compact(document, upto, state)
     }
 
+    fn owner(&self, replica: ReplicaId) -> Result<Option<String>, StoreError> {
+        self.0.inner.owner(replica)
+    }
+
+    fn names(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.0.inner.names(after, limit)
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         self.0.checks.fetch_add(1, Ordering::SeqCst);
         if self.0.fails.load(Ordering::SeqCst) { Err(Faulty::fault()) } else { self.0.inner.check() }
@@ -245,8 +253,8 @@ async fn a_damaged_document_is_named_and_harms_no_other() {
     let mut good = Document::new(ReplicaId::new(1));
     good.edit(watersmeet_crdt::Time::from_millis(1), |tx| tx.increment(&["count"], 7)).unwrap();
     let delta = good.state().encode();
-    let damaged = Record { document: "damaged".into(), delta: vec![0xff; 9].into() };
-    let records = [Record { document: "damaged".into(), delta }, damaged];
+    let record = |delta| Record { document: "damaged".into(), delta, claims: Vec::new() };
+    let records = [record(delta), record(vec![0xff; 9].into())];
     store.inner.append(&records).unwrap();
 
     let server = start(Shared(store.clone()), Limits::default()).await;

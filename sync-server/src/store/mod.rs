@@ -7,14 +7,15 @@
 //!
 //! What is not here: what a delta means. A store keeps bytes.
 
+mod error;
 mod sqlite;
 
+pub use error::{Flaw, StoreError};
 pub use sqlite::Sqlite;
 
 use bytes::Bytes;
-use std::path::PathBuf;
 use std::sync::Arc;
-use watersmeet_crdt::document::DecodeError;
+use watersmeet_crdt::ReplicaId;
 
 /// A delta to be kept.
 #[derive(Clone, Debug)]
@@ -23,6 +24,17 @@ pub struct Record {
     pub document: Arc<str>,
     /// What [`watersmeet_crdt::Delta::encode`] wrote.
     pub delta: Bytes,
+    /// Whose the replicas are that are heard of here for the first time.
+    pub claims: Vec<Claim>,
+}
+
+/// That a replica id belongs to somebody: to the subject that used it first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The id.
+    pub replica: ReplicaId,
+    /// Whose it is.
+    pub subject: Arc<str>,
 }
 
 /// What is kept of a document.
@@ -37,25 +49,40 @@ pub struct Saved {
 /// Keeps documents. All methods may block; they are called where blocking is allowed.
 pub trait Store: Send + Sync + 'static {
     /// What is kept of `document`: everything that an [`append`](Self::append) which returned `Ok` before this call
-    /// put there. Nothing is kept of a document that was never appended to, and asking leaves no trace of it.
+    /// put there, and nothing that a crash could still take away. Nothing is kept of a document that was never
+    /// appended to, and asking leaves no trace of it.
     ///
     /// # Errors
-    /// If it cannot be read completely. Part of a document is never returned.
+    /// If it cannot be read completely, or is not what was written. Part of a document is never returned.
     fn load(&self, document: &str) -> Result<Saved, StoreError>;
 
-    /// Appends all of `records`, or none. It returns `Ok` only when they will survive a crash of the process and
-    /// of the machine. The numbers, one for each record, ascend within a document and are never given twice.
+    /// Appends `records`. It returns `Ok` only when all of them, and their claims, will survive a crash of the
+    /// process and of the machine. The numbers, one for each record, ascend within a document and are never given
+    /// twice. A claim of a replica that is somebody's already changes nothing.
     ///
     /// # Errors
-    /// If they may not survive. They may then be there or not; the caller must [`load`](Self::load) to know.
+    /// If they may not survive. Each may then be there, with its claims, or not; the caller must
+    /// [`load`](Self::load) to know.
     fn append(&self, records: &[Record]) -> Result<Vec<u64>, StoreError>;
 
     /// Replaces all deltas of `document` up to the number `upto` by `state`, which contains them. At every moment, a
-    /// crash included, either the deltas or the state is there. Later deltas stay.
+    /// crash included, either the deltas or the state is there. Later deltas stay, and so does a later snapshot.
     ///
     /// # Errors
-    /// If it could not be done. The deltas are then still there.
+    /// If it could not be done. The document is then what it was.
     fn compact(&self, document: &str, upto: u64, state: &[u8]) -> Result<(), StoreError>;
+
+    /// Whose `replica` is: the subject of the first claim that was appended.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn owner(&self, replica: ReplicaId) -> Result<Option<String>, StoreError>;
+
+    /// Up to `limit` names of documents in the order of their bytes, beginning after `after`.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn names(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError>;
 
     /// Writes something that does no harm as durably as [`append`](Self::append) does.
     ///
@@ -68,81 +95,4 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If it could not be tidied.
     fn close(&self) -> Result<(), StoreError>;
-}
-
-/// Why documents could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The data folder cannot be created or used.
-    #[error("the data folder {folder} cannot be used: {source}")]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Another server has the folder.
-    #[error(
-        "the data folder {folder} is in use by another watersmeet server; stop it, or choose another folder with --data"
-    )]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A later release wrote the folder.
-    #[error(
-        "the data folder {folder} was written by a later release (schema {found}; this one knows {known})"
-    )]
-    Schema {
-        /// The folder.
-        folder: PathBuf,
-        /// The schema's number there.
-        found: u32,
-        /// The latest number known here.
-        known: u32,
-    },
-    /// The database could not be opened.
-    #[error("the database in {folder} cannot be opened: {source}")]
-    Open {
-        /// The folder.
-        folder: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// Reading failed.
-    #[error("reading the document {document:?} failed: {source}")]
-    Read {
-        /// The document.
-        document: String,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// Writing failed.
-    #[error("writing failed: {0}")]
-    Write(#[from] rusqlite::Error),
-    /// A delta or snapshot that cannot be decoded.
-    #[error("delta {number} of the document {document:?} is damaged: {source}")]
-    Damaged {
-        /// The document.
-        document: String,
-        /// The delta's number, or that of the last delta in the snapshot.
-        number: u64,
-        /// What is wrong with it.
-        source: DecodeError,
-    },
-    /// A delta whose predecessors are missing.
-    #[error(
-        "delta {number} of the document {document:?} does not follow: {missing} events before it are missing"
-    )]
-    Missing {
-        /// The document.
-        document: String,
-        /// The delta's number.
-        number: u64,
-        /// How many events are missing, at least.
-        missing: u64,
-    },
-    /// The thread that writes has ended.
-    #[error("the store is closed")]
-    Closed,
 }

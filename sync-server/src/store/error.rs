@@ -1,0 +1,139 @@
+//! What can be wrong with a store, each with its place.
+
+use std::path::PathBuf;
+use watersmeet_crdt::document::DecodeError;
+
+/// Why documents could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data folder cannot be created or used.
+    #[error("the data folder {folder} cannot be used: {source}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another server has the folder.
+    #[error(
+        "the data folder {folder} is in use by another watersmeet server; stop it, or choose another folder with --data"
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A later release wrote the folder.
+    #[error(
+        "the data folder {folder} was written by a later release (schema {found}; this one knows {known})"
+    )]
+    Schema {
+        /// The folder.
+        folder: PathBuf,
+        /// The schema's number there.
+        found: u32,
+        /// The latest number known here.
+        known: u32,
+    },
+    /// The database could not be opened.
+    #[error("the database in {folder} cannot be opened: {source}")]
+    Open {
+        /// The folder.
+        folder: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Reading failed.
+    #[error("reading the document {document:?} failed: {source}")]
+    Read {
+        /// The document.
+        document: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Reading something that belongs to no document failed.
+    #[error("reading {what} failed: {source}")]
+    Lookup {
+        /// What was to be read.
+        what: &'static str,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Writing failed.
+    #[error("writing failed: {0}")]
+    Write(#[from] rusqlite::Error),
+    /// What is there is not what was written.
+    #[error("{file} is damaged: {flaw}; run `watersmeet store check`, and restore a backup")]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, and where.
+        flaw: Flaw,
+    },
+    /// A delta or snapshot that is as it was written, but cannot be decoded.
+    #[error("delta {number} of the document {document:?} cannot be read: {source}")]
+    Undecodable {
+        /// The document.
+        document: String,
+        /// The delta's number, or that of the last delta in the snapshot.
+        number: u64,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// A delta whose predecessors are missing.
+    #[error(
+        "delta {number} of the document {document:?} does not follow: {missing} events before it are missing"
+    )]
+    Missing {
+        /// The document.
+        document: String,
+        /// The delta's number.
+        number: u64,
+        /// How many events are missing, at least.
+        missing: u64,
+    },
+    /// The thread that writes has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What in a file is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// The list of documents as a whole: an entry may be missing.
+    #[error("the list of documents and its index do not agree")]
+    List,
+    /// A document's entry in the list.
+    #[error("the entry of the document {document:?} is missing or altered")]
+    Entry {
+        /// The document's name, as far as it can be read.
+        document: String,
+    },
+    /// A delta.
+    #[error("delta {number} of the document {document:?} is missing or altered")]
+    Delta {
+        /// The document's name.
+        document: String,
+        /// The delta's number.
+        number: u64,
+    },
+    /// A snapshot.
+    #[error("the snapshot of the document {document:?} after delta {upto} is incomplete or altered")]
+    Snapshot {
+        /// The document's name.
+        document: String,
+        /// The number of the last delta in it.
+        upto: u64,
+    },
+    /// A claim.
+    #[error("the owner of replica {replica} is altered")]
+    Claim {
+        /// The replica's id.
+        replica: u64,
+    },
+    /// The file's structure.
+    #[error("{0}")]
+    Structure(String),
+    /// All rows of a document are as they were written, but do not make a document.
+    #[error("{0}")]
+    Replay(String),
+}

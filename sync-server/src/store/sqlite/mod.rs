@@ -1,0 +1,198 @@
+//! The embedded store: one SQLite database in write-ahead-log mode, synced at every commit.
+//!
+//! ```text
+//!   documents  id │ name │ last │ snapshot │ sum        a document exists once something was written to it
+//!   deltas     number │ document │ previous │ sum │ bytes        the log; a number is never given twice
+//!   snapshots  document │ upto │ part │ parts │ sum │ bytes        the state after delta `upto`, in parts
+//!   claims     replica │ subject │ sum        whose a replica id is
+//! ```
+//!
+//! Every row has a checksum of what is in it and of its place; how rows hang together is in `rows`, what holds when
+//! the disk fails in `writer`.
+
+mod rows;
+mod schema;
+mod writer;
+
+use super::{Record, Saved, Store, StoreError};
+use rows::Fault;
+use rusqlite::{Connection, OpenFlags};
+use schema::parts_of;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use watersmeet_crdt::ReplicaId;
+use writer::{Writer, sweep_rows};
+
+/// Pages in the write-ahead log, about, before they are moved into the database: 32 MiB. The more, the more often a
+/// page that is written again and again is moved only once; the less, the sooner a start after a crash is through.
+const LOG_PAGES: u32 = 8_192;
+
+/// Documents in one database file. See [`Store`] for what it promises.
+#[derive(Debug)]
+pub struct Sqlite {
+    file: PathBuf,
+    writer: Mutex<Writer>,
+    /// Reads while the writer waits for the disk.
+    reader: Mutex<Connection>,
+    /// One compaction at a time.
+    compacting: Mutex<()>,
+    /// Held, and so locked, as long as the store lives.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens the store in `folder`, creating both if need be. What an earlier release wrote is brought into this one's
+    /// form.
+    ///
+    /// # Errors
+    /// If the folder cannot be used, another process has it, a later release wrote it, or the database is damaged.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let lock = lock(folder)?;
+        let open_error = |source| StoreError::Open { folder: folder.to_owned(), source };
+        let file = file_in(folder);
+        let mut writer = Connection::open(&file).map_err(open_error)?;
+        configure(&writer).map_err(open_error)?;
+        schema::prepare(&mut writer, folder)?;
+        let writer = Writer::new(writer).map_err(|fault| match fault {
+            Fault::Sql(source) => open_error(source),
+            Fault::Flaw(flaw) => StoreError::Damaged { file: file.clone(), flaw },
+        })?;
+        let reader =
+            Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(open_error)?;
+        Ok(Sqlite {
+            file,
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            compacting: Mutex::new(()),
+            _lock: lock,
+        })
+    }
+
+    /// Refuses to let the database grow beyond `bytes`, as a full disk would. It does not shrink if it is larger.
+    ///
+    /// # Errors
+    /// If SQLite refuses.
+    pub fn limit_bytes(&self, bytes: u64) -> Result<(), StoreError> {
+        let writer = self.writer();
+        let connection = writer.connection();
+        let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = (bytes / u64::from(page.max(1))).clamp(1, u64::from(u32::MAX) - 1);
+        connection.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// Of no harm after a panic: a transaction that was not committed is rolled back when it is dropped.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_error(&self, fault: Fault) -> StoreError {
+        match fault {
+            Fault::Sql(source) => StoreError::Write(source),
+            Fault::Flaw(flaw) => StoreError::Damaged { file: self.file.clone(), flaw },
+        }
+    }
+
+    fn lookup_error(&self, what: &'static str, fault: Fault) -> StoreError {
+        match fault {
+            Fault::Sql(source) => StoreError::Lookup { what, source },
+            Fault::Flaw(flaw) => StoreError::Damaged { file: self.file.clone(), flaw },
+        }
+    }
+
+    /// One step of a compaction. Others get to write between two.
+    fn step<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, Fault>) -> Result<T, StoreError> {
+        work(&mut self.writer()).map_err(|fault| self.write_error(fault))
+    }
+}
+
+/// The database in a data folder.
+fn file_in(folder: &Path) -> PathBuf {
+    folder.join("documents.sqlite")
+}
+
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let folder_error = |source| StoreError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(folder_error)?;
+    let file = File::create(folder.join("lock")).map_err(folder_error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { folder: PathBuf::from(folder) }),
+        Err(TryLockError::Error(source)) => Err(folder_error(source)),
+    }
+}
+
+fn configure(writer: &Connection) -> rusqlite::Result<()> {
+    writer.pragma_update(None, "journal_mode", "WAL")?;
+    // Sync the log at every commit: what is acknowledged survives the loss of power.
+    writer.pragma_update(None, "synchronous", "FULL")?;
+    writer.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    // Notice a page that makes no sense before following where it points.
+    writer.pragma_update(None, "cell_size_check", true)?;
+    // Rooms come and go by name, each with a handful of statements.
+    writer.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+impl Store for Sqlite {
+    fn load(&self, document: &str) -> Result<Saved, StoreError> {
+        let in_transaction = |reader: &mut Connection| {
+            // One transaction, so that a compaction in between cannot take deltas away after the old snapshot was read.
+            let transaction = reader.transaction()?;
+            rows::load(&transaction, document)
+        };
+        in_transaction(&mut self.reader()).map_err(|fault| match fault {
+            Fault::Sql(source) => StoreError::Read { document: document.to_owned(), source },
+            Fault::Flaw(flaw) => StoreError::Damaged { file: self.file.clone(), flaw },
+        })
+    }
+
+    fn append(&self, records: &[Record]) -> Result<Vec<u64>, StoreError> {
+        self.writer().append(records).map_err(|fault| self.write_error(fault))
+    }
+
+    fn compact(&self, document: &str, upto: u64, state: &[u8]) -> Result<(), StoreError> {
+        let _one_at_a_time = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        let upto = i64::try_from(upto).unwrap_or(i64::MAX);
+        let Some(head) = self.step(|writer| writer.head(document))? else { return Ok(()) };
+        if !(head.snapshot + 1..=head.last).contains(&upto) {
+            return Ok(());
+        }
+        // What an attempt left behind that failed on its way.
+        while self.step(|writer| writer.sweep_part(head.id, head.snapshot))? {}
+        for part in 0..parts_of(state).len() {
+            self.step(|writer| writer.put_part((head.id, upto), state, part))?;
+        }
+        self.step(|writer| writer.switch(document, upto))?;
+        while self.step(|writer| writer.sweep_part(head.id, upto))? {}
+        let old = self.step(|writer| writer.old_deltas(head.id, upto))?;
+        old.chunks(sweep_rows()).try_for_each(|numbers| self.step(|writer| writer.sweep_deltas(numbers)))
+    }
+
+    fn owner(&self, replica: ReplicaId) -> Result<Option<String>, StoreError> {
+        rows::owner(&self.reader(), replica.get().cast_signed())
+            .map_err(|fault| self.lookup_error("the owner of a replica", fault))
+    }
+
+    fn names(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        rows::names(&self.reader(), after, limit)
+            .map_err(|error| self.lookup_error("the list of documents", error.into()))
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.writer().check().map_err(|fault| self.write_error(fault))
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        // So that a copy of the one file is a copy of the whole.
+        self.writer().settle().map_err(|fault| self.write_error(fault))
+    }
+}
+
+#[cfg(test)]
+mod tests;

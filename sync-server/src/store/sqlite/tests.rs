@@ -1,0 +1,228 @@
+use super::schema::SCHEMA;
+use super::*;
+use crate::store::Claim;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn fresh() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Folder(std::env::temp_dir().join(format!("watersmeet-sqlite-{}-{number}", std::process::id())))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn record(document: &str, delta: &'static [u8]) -> Record {
+    Record { document: document.into(), delta: delta.into(), claims: Vec::new() }
+}
+
+#[test]
+fn what_is_appended_is_there_after_reopening() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let numbers = store.append(&[record("a", b"1"), record("b", b"2"), record("a", b"3")]).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = Sqlite::open(&folder.0).unwrap();
+    let deltas = vec![(numbers[0], b"1".to_vec()), (numbers[2], b"3".to_vec())];
+    assert_eq!(store.load("a").unwrap(), Saved { snapshot: None, deltas });
+    assert_eq!(store.load("nobody's").unwrap(), Saved::default());
+}
+
+/// Were numbers given again after a compaction took the last deltas away, the next one would count as contained
+/// in the snapshot.
+#[test]
+fn a_number_is_never_given_twice() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let upto = store.append(&[record("a", b"1"), record("a", b"2")]).unwrap()[1];
+    store.compact("a", upto, b"state").unwrap();
+    drop(store);
+    let store = Sqlite::open(&folder.0).unwrap();
+    let next = store.append(&[record("a", b"3")]).unwrap()[0];
+    assert!(next > upto);
+    let saved = Saved { snapshot: Some((upto, b"state".to_vec())), deltas: vec![(next, b"3".to_vec())] };
+    assert_eq!(store.load("a").unwrap(), saved);
+}
+
+#[test]
+fn a_compaction_keeps_later_deltas_and_other_documents() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let numbers = store.append(&[record("a", b"1"), record("b", b"2"), record("a", b"3")]).unwrap();
+    store.compact("a", numbers[0], b"state").unwrap();
+    assert_eq!(store.load("a").unwrap().deltas, [(numbers[2], b"3".to_vec())]);
+    assert_eq!(store.load("b").unwrap().deltas, [(numbers[1], b"2".to_vec())]);
+}
+
+#[test]
+fn a_folder_has_one_server_and_a_later_schema_is_left_alone() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    assert!(matches!(Sqlite::open(&folder.0), Err(StoreError::InUse { .. })));
+    store.writer().connection().pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+    drop(store);
+    assert!(matches!(Sqlite::open(&folder.0), Err(StoreError::Schema { found, .. }) if found == SCHEMA + 1));
+}
+
+#[test]
+fn every_commit_is_synced() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let writer = store.writer();
+    let writer = writer.connection();
+    let synchronous: i64 = writer.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    let mode: String = writer.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!((synchronous, mode.as_str()), (2, "wal"), "2 is FULL");
+}
+
+#[test]
+fn a_replica_belongs_to_whoever_used_it_first() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let replica = ReplicaId::new(7);
+    let by = |subject: &str| {
+        let claims = vec![Claim { replica, subject: subject.into() }];
+        Record { claims, ..record("a", b"1") }
+    };
+    assert_eq!(store.owner(replica).unwrap(), None);
+    store.append(&[by("anna"), by("ben")]).unwrap();
+    store.append(&[by("ben")]).unwrap();
+    drop(store);
+    let store = Sqlite::open(&folder.0).unwrap();
+    assert_eq!(store.owner(replica).unwrap().as_deref(), Some("anna"));
+    assert_eq!(store.owner(ReplicaId::new(8)).unwrap(), None);
+}
+
+#[test]
+fn names_come_in_order_and_in_pages() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let names = ["é", "b", "a", "b/c"];
+    store.append(&names.map(|name| record(name, b"1"))).unwrap();
+    assert_eq!(store.names("", 3).unwrap(), ["a", "b", "b/c"]);
+    assert_eq!(store.names("b/c", 3).unwrap(), ["é"]);
+}
+
+/// The code path of a full disk: the same error, from the same place, at any commit.
+#[test]
+fn a_full_store_takes_all_of_a_batch_or_nothing_and_goes_on_when_there_is_room() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let replica = ReplicaId::new(7);
+    store.append(&[record("a", b"first")]).unwrap();
+    store.limit_bytes(1).unwrap();
+    let large = Record {
+        delta: vec![1; 200_000].into(),
+        claims: vec![Claim { replica, subject: "anna".into() }],
+        ..record("b", b"")
+    };
+    let small = record("a", b"second");
+    for _ in 0..3 {
+        let refused = store.append(&[small.clone(), large.clone()]).unwrap_err();
+        assert!(refused.to_string().contains("full"), "{refused}");
+    }
+    assert!(store.check().is_err(), "a check finds that there is no room");
+    assert_eq!(store.load("a").unwrap().deltas.len(), 1);
+    assert_eq!(store.load("b").unwrap(), Saved::default());
+    assert_eq!(store.owner(replica).unwrap(), None);
+    store.limit_bytes(1 << 30).unwrap();
+    store.check().unwrap();
+    let numbers = store.append(&[small, large]).unwrap();
+    assert_eq!(store.load("a").unwrap().deltas[1], (numbers[0], b"second".to_vec()));
+    assert_eq!(store.load("b").unwrap().deltas[0].1.len(), 200_000);
+    assert_eq!(store.owner(replica).unwrap().as_deref(), Some("anna"));
+}
+
+/// What schema 1 had, written by its own statements.
+fn store_of_schema_1(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let connection = Connection::open(file_in(folder)).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE documents (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+             CREATE TABLE deltas (
+                 number INTEGER PRIMARY KEY AUTOINCREMENT,
+                 document INTEGER NOT NULL REFERENCES documents (id),
+                 bytes BLOB NOT NULL
+             );
+             CREATE INDEX deltas_by_document ON deltas (document, number);
+             CREATE TABLE snapshots (
+                 document INTEGER PRIMARY KEY REFERENCES documents (id),
+                 upto INTEGER NOT NULL,
+                 bytes BLOB NOT NULL
+             );
+             CREATE TABLE checks (id INTEGER PRIMARY KEY CHECK (id = 0), count INTEGER NOT NULL);
+             INSERT INTO checks VALUES (0, 0);
+             INSERT INTO documents VALUES (1, 'log'), (2, 'both'), (3, 'snapshot');
+             INSERT INTO deltas VALUES (3, 1, x'01'), (5, 2, x'02'), (6, 1, x'03'), (9, 2, x'04');
+             INSERT INTO snapshots VALUES (2, 4, x'0a0b'), (3, 12, zeroblob(2500000));
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_store_of_schema_1_is_brought_forward_in_place() {
+    let folder = Folder::fresh();
+    store_of_schema_1(&folder.0);
+    for _opened in 0..2 {
+        let store = Sqlite::open(&folder.0).unwrap();
+        let deltas = vec![(3, vec![1]), (6, vec![3])];
+        assert_eq!(store.load("log").unwrap(), Saved { snapshot: None, deltas });
+        let both = Saved { snapshot: Some((4, vec![10, 11])), deltas: vec![(5, vec![2]), (9, vec![4])] };
+        assert_eq!(store.load("both").unwrap(), both);
+        let large = Saved { snapshot: Some((12, vec![0; 2_500_000])), deltas: vec![] };
+        assert_eq!(store.load("snapshot").unwrap(), large);
+        assert_eq!(store.names("", 9).unwrap(), ["both", "log", "snapshot"]);
+    }
+    let store = Sqlite::open(&folder.0).unwrap();
+    let number = store.append(&[record("snapshot", b"5")]).unwrap()[0];
+    assert!(number > 12, "a number that was given to a delta that is now in a snapshot");
+    assert_eq!(store.load("snapshot").unwrap().deltas, [(number, b"5".to_vec())]);
+}
+
+/// A compaction that fails between two of its steps has either not happened or leaves rubbish that does not count,
+/// and the next one sweeps it up.
+#[test]
+fn a_compaction_that_stops_half_way_changes_nothing() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    let numbers = store.append(&[record("a", b"1"), record("a", b"2"), record("a", b"3")]).unwrap();
+    let before = store.load("a").unwrap();
+    let state = vec![7; 3 * schema::PART_BYTES / 2];
+    let head = store.writer().head("a").unwrap().unwrap();
+    store.writer().put_part((head.id, head.last - 1), &state, 0).unwrap();
+    drop(store);
+    let store = Sqlite::open(&folder.0).unwrap();
+    assert_eq!(store.load("a").unwrap(), before);
+    store.writer().put_part((head.id, head.last - 1), &state, 1).unwrap();
+    store.writer().switch("a", head.last - 1).unwrap();
+    let after =
+        Saved { snapshot: Some((numbers[1], state.clone())), deltas: vec![(numbers[2], b"3".to_vec())] };
+    assert_eq!(store.load("a").unwrap(), after, "the old deltas are still there, and do not count");
+    store.compact("a", numbers[2], b"all").unwrap();
+    assert_eq!(
+        store.load("a").unwrap(),
+        Saved { snapshot: Some((numbers[2], b"all".to_vec())), deltas: vec![] }
+    );
+    let count = |table: &str| {
+        let count = format!("SELECT count(*) FROM {table}");
+        store.writer().connection().query_row(&count, (), |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((count("deltas"), count("snapshots")), (0, 1));
+    store.compact("a", numbers[1], b"older").unwrap();
+    assert_eq!(
+        store.load("a").unwrap().snapshot,
+        Some((numbers[2], b"all".to_vec())),
+        "a later snapshot stays"
+    );
+}
