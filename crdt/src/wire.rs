@@ -64,6 +64,13 @@ pub(crate) fn put_wide(out: &mut Vec<u8>, mut n: u128) {
     }
 }
 
+/// Appends a number below 2^53 in as many whole bytes as it needs, 7 at most; the lowest three bits tell how many.
+/// Large ones, such as a random replica's id, take a byte less than by [`put`].
+pub(crate) fn put_id(out: &mut Vec<u8>, n: u64) {
+    let more = (n >> 5).checked_ilog2().map_or(0, |bits| bits / 8 + 1);
+    out.extend_from_slice(&(n << 3 | u64::from(more)).to_le_bytes()[..=more as usize]);
+}
+
 /// Appends a signed number, small ones of either sign in few bytes.
 pub(crate) fn put_signed(out: &mut Vec<u8>, n: i64) {
     put(out, zigzag(n));
@@ -141,6 +148,14 @@ impl<'a> Reader<'a> {
         Err(self.invalid(what))
     }
 
+    /// What [`put_id`] wrote.
+    pub(crate) fn id(&mut self, what: &'static str) -> Result<u64, DecodeError> {
+        let first = self.byte(what)?;
+        let rest = self.take(usize::from(first & 7), what)?;
+        let high = rest.iter().rev().fold(0, |high, byte| high << 8 | u64::from(*byte));
+        Ok(high << 5 | u64::from(first >> 3))
+    }
+
     pub(crate) fn signed(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         self.number(what).map(unzigzag)
     }
@@ -206,12 +221,26 @@ mod tests {
             put(&mut out, n);
             put_signed(&mut out, m);
             put_bytes(&mut out, text.as_bytes());
+            put_id(&mut out, n >> 11);
             let mut reader = Reader::new(&out);
             reader.number("n") == Ok(n)
                 && reader.signed("m") == Ok(m)
                 && reader.text("text", usize::MAX) == Ok(text.as_str())
+                && reader.id("id") == Ok(n >> 11)
                 && reader.end() == Ok(())
         }
+    }
+
+    #[test]
+    fn an_id_takes_as_many_bytes_as_it_needs() {
+        let bytes = |n| {
+            let mut out = Vec::new();
+            put_id(&mut out, n);
+            assert_eq!(Reader::new(&out).id("id"), Ok(n));
+            out.len()
+        };
+        let sizes = [0, 31, 32, (1 << 13) - 1, 1 << 13, 1 << 45, (1 << 53) - 1].map(bytes);
+        assert_eq!(sizes, [1, 1, 2, 2, 3, 7, 7]);
     }
 
     #[test]

@@ -76,21 +76,20 @@ fn no_length_is_believed() {
         bytes
     };
     // Wherever a count can stand, an enormous one.
-    let header = [2, 1, 5, 0, 4, 0];
+    let header = [0x13, 5 << 3, 0, 4];
     let after = |rest: &[u8]| [&header[..], rest].concat();
     let prefixes = [
-        vec![2],
-        vec![2, 1, 5, 3, 1],
-        vec![2, 1, 5, 3, 1, 1, 1, 0],
+        vec![3],
+        vec![3, 1, 5 << 3, 3, 1],
+        vec![3, 1, 5 << 3, 3, 1, 1, 1, 0],
         after(&[]),
-        after(&[1]),
-        after(&[1, 0]),
-        after(&[1, 8, 1, b'n']),
-        after(&[1, 3, 1, b'n']),
-        after(&[1, 2, 1, b'n', 1, 4]),
-        after(&[2, 0x10, 1, b'n', 1]),
-        after(&[2, 0x10, 1, b'n', 0, b'o']),
-        after(&[1, 0, 1, b'n', 0, 0, 0, 6]),
+        after(&[0x10]),
+        after(&[0x18, 1, b'n']),
+        after(&[0x12, 1, b'n', 0x14]),
+        after(&[0x30, 1, b'n', 1]),
+        after(&[0x30, 1, b'n', 0, b'o']),
+        after(&[0x10, 1, b'n', 0, 0, 6]),
+        vec![0x53, 5 << 3, 0, 1, 0x10, 1, b'n', 0, 6],
         vec![1, 3, b'm', b'a', b'p'],
         vec![4, 9],
     ];
@@ -101,7 +100,7 @@ fn no_length_is_believed() {
             }
         }
     }
-    let nulls = [after(&[1, 0, 1, b'n', 0, 0, 0, 6, 0xa0, 0x8d, 6]), vec![0; 100_000]].concat();
+    let nulls = [after(&[0x10, 1, b'n', 0, 0, 6, 0xa0, 0x8d, 6]), vec![0; 100_000]].concat();
     assert!(Delta::decode(&nulls).is_ok(), "the worst case is one that decodes");
     check_all(&nulls);
     // Names that share all they may, and events in a run: the fewest bytes that an entry can take.

@@ -8,7 +8,7 @@ use common::spec::leaves;
 use common::{Rng, pull, random_ops};
 use quickcheck::quickcheck;
 use watersmeet_crdt::document::{DecodeError, EditError, limits};
-use watersmeet_crdt::{Delta, Document, ReplicaId, Time, Value, VersionVector};
+use watersmeet_crdt::{Delta, Document, Dot, ReplicaId, Time, Value, VersionVector};
 
 fn now() -> Time {
     Time::from_millis(1_700_000_000_000)
@@ -225,14 +225,14 @@ fn the_decoder_names_what_is_wrong() {
     assert_eq!(Delta::decode(&[&bytes[..], &[0]].concat()), Err(DecodeError::Trailing { left: 1 }));
     assert!(matches!(Delta::decode(&[]), Err(DecodeError::Truncated { .. })));
     // A map within a map within a map: recursion ends at the limit, not at the end of the stack.
-    let mut deep = vec![2, 0, 0];
-    (0..10_000).for_each(|_| deep.extend([1, 3, 1, b'k']));
+    let mut deep = vec![3, 0, 0];
+    (0..10_000).for_each(|_| deep.extend([0x13, 1, b'k']));
     assert!(matches!(Delta::decode(&deep), Err(DecodeError::Limit { what: "keys in a path", .. })));
 }
 
 /// Replica 5 with its events up to 4, nothing removed; then what is given.
 fn with_header(rest: &[u8]) -> Vec<u8> {
-    [&[2, 1, 5, 0, 4, 0], rest].concat()
+    [&[0x13, 5 << 3, 0, 4], rest].concat()
 }
 
 /// What is out of order, empty, or not covered by the version it comes with is refused.
@@ -243,30 +243,48 @@ fn the_decoder_refuses_what_no_replica_tells() {
         assert!(matches!(decoded, Err(DecodeError::Invalid { .. })), "{rest:?}: {decoded:?}");
     };
     let counter = |name: u8| [1, name];
-    let counters =
-        |names: [u8; 2]| [&[2, 0x11][..], &[1, names[0]], &[0, names[1]], &[2, 0, 0, 4, 4]].concat();
-    assert!(Delta::decode(&with_header(&[1, 1, 1, b'n', 0, 4])).is_ok());
+    let counters = |names: [u8; 2]| [&[0x31][..], &[1, names[0]], &[0, names[1]], &[2, 0, 0, 4, 4]].concat();
+    assert!(Delta::decode(&with_header(&[0x11, 1, b'n', 0, 4])).is_ok());
     assert!(Delta::decode(&with_header(&counters(*b"mn"))).is_ok());
     refused(&counters(*b"nm")); // keys out of order
     refused(&counters(*b"nn")); // one key twice
-    refused(&[1, 3, 1, b'n', 0]); // a map without a key
-    refused(&[1, 2, 1, b'n', 0]); // a set without an item
-    refused(&[1, 0x11, 1, b'n', 0, 4]); // more of a kind than there are
-    refused(&[1, 1, 1, b'n', 1, 4]); // an event number 0
-    refused(&[1, 1, 1, b'n', 8, 4]); // an event that the version does not have
-    refused(&[1, 9, 1, b'n', 0, 1, 0, 4, 4]); // two events of one replica in one cell
-    refused(&[[1, 6].as_slice(), &counter(0xff), &[0]].concat()); // a key that is not text
-    let removed = |rest: &[u8]| Delta::decode(&[&[2, 1, 5, 3, 1][..], rest].concat());
-    assert!(removed(&[1, 0, 2, 0]).is_ok());
-    assert!(removed(&[1, 0, 3, 0]).is_err(), "a removed event beyond what the receiver has");
-    assert!(removed(&[1, 2, 0, 0]).is_err(), "a removed event of no replica that is named");
+    let cut_short = |rest: &[u8]| {
+        let decoded = Delta::decode(&with_header(rest));
+        assert!(matches!(decoded, Err(DecodeError::Truncated { .. })), "{rest:?}: {decoded:?}");
+    };
+    cut_short(&[0x13, 1, b'n']); // a map without a key
+    cut_short(&[0x12, 1, b'n']); // a set without an item
+    cut_short(&[0x01, 1, b'n']); // no last child
+    cut_short(&[]); // no child, and no word of that
+    refused(&[0x1b, 1, b'n', 0x11, 1, b'n', 0, 4]); // a map that has several events
+    refused(&[0x11, 1, b'n', 1, 4]); // an event number 0
+    refused(&[0x11, 1, b'n', 8, 4]); // an event that the version does not have
+    refused(&[0x19, 1, b'n', 0, 1, 0, 4, 4]); // two events of one replica in one cell
+    refused(&[[0x16].as_slice(), &counter(0xff), &[0]].concat()); // a key that is not text
+    let removed = |rest: &[u8]| Delta::decode(&[&[0x23, 1, 5 << 3, 3, 1][..], rest].concat());
+    assert_eq!(removed(&[1, 0, 2]).map(|delta| delta.encode().len()), Ok(8));
+    assert!(removed(&[1, 0, 3]).is_err(), "a removed event beyond what the receiver has");
+    assert!(removed(&[1, 2, 0]).is_err(), "a removed event of no replica that is named");
+}
+
+/// The first byte says what is absent.
+#[test]
+fn the_decoder_refuses_flags_that_cannot_be() {
+    // Flags that contradict each other, or that nobody knows.
+    assert!(matches!(Delta::decode(&[0x63, 0, 0]), Err(DecodeError::Invalid { what: "flags", .. })));
+    assert!(matches!(Delta::decode(&[0x83, 0, 0]), Err(DecodeError::Format { found: 0x83 })));
+    assert_eq!(Delta::decode(&[0x33, 5 << 3, 0, 4, 0x11]), Err(DecodeError::Trailing { left: 1 }));
+    // Each event as expected: no column of dots; but no more events than there were.
+    assert!(Delta::decode(&[0x53, 5 << 3, 0, 1, 0x11, 1, b'n', 4]).is_ok());
+    let beyond = [&[0x53, 5 << 3, 0, 1, 0x31][..], &[1, b'm', 0, b'n', 4, 4]].concat();
+    assert!(matches!(Delta::decode(&beyond), Err(DecodeError::Invalid { what: "dot", .. })));
 }
 
 #[test]
 fn a_version_of_too_many_replicas_is_refused() {
-    let mut bytes = vec![2, 0x91, 0x4e]; // 10,001 replicas
-    (0..10_001).for_each(|_| bytes.extend([1, 0, 1]));
-    bytes.extend([0, 0]);
+    let mut bytes = vec![0x23, 0x91, 0x4e]; // 10,001 replicas
+    (0..10_001).for_each(|_| bytes.extend([1 << 3, 0, 1]));
+    bytes.push(0);
     assert!(matches!(Delta::decode(&bytes), Err(DecodeError::Limit { what: "replicas", .. })));
 }
 
@@ -274,7 +292,7 @@ fn a_version_of_too_many_replicas_is_refused() {
 fn an_id_whose_events_are_spent_makes_no_more() {
     let mut victim = Document::new(ReplicaId::new(5));
     let spent = limits::EVENTS_MAX;
-    let forged = [2, 1, 5, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 8, 0, 1, 1, 1, b'n', 0, 4];
+    let forged = [0x13, 5 << 3, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 8, 0x11, 1, b'n', 0, 4];
     let forged = Delta::decode(&forged).expect("within the limits");
     assert_eq!(forged.to().seq(ReplicaId::new(5)), spent);
     victim.apply(forged).unwrap();
@@ -426,21 +444,20 @@ fn the_format_holds_still() {
         .unwrap();
     #[rustfmt::skip]
     let state = [
-        2,                                          // format
-        1, 5, 0, 6,                                 // one replica: id 5, after event 0, 6 events
-        0,                                          // nothing removed
-        1, 3, 4, b'm', b'i', b'l', b'l',            // root: 1 child, of a run of 1 map: "mill"
-        4, 0, 4, b'n', b'a', b'm', b'e',            //   4 children: a run of 1 register: "name"
+        0x13,                                       // format 3; one replica and nothing removed
+        5 << 3, 0, 6,                               // id 5, after event 0, 6 events
+        0x13, 4, b'm', b'i', b'l', b'l',            // root: the last run, of 1 map: "mill"
+        0, 4, b'n', b'a', b'm', b'e',               //   a run of 1 register: "name"
         7, 0, b'r', b'i', b'n', b'g',               //   a run of 1 list, which shares 0 bytes with "name": "ring"
-        2, 0x10, 9, 224, 0, 0, 0, 0, 0, 5, 5, 129,  //     2 elements, a run of 2: a position of 9 bytes,
+        0x30, 9, 224, 0, 0, 0, 0, 0, 5, 5, 129,     //     the last run, of 2 elements: a position of 9 bytes,
         16, 131,                                    //     and one as long that shares 8 of them
         2, 0, b't', b'a', b'g', b's',               //   a run of 1 set: "tags"
-        2, 0x14, 5, b'w', b'a', b't', b'e', b'r',   //     2 items, a run of 2 texts: "water",
+        0x34, 5, b'w', b'a', b't', b'e', b'r',      //     the last run, of 2 texts: "water",
         2, b'h', b'e', b'e', b'l',                  //     and what is as long and shares 1 byte: "wheel"
-        1, 1, 5, b'v', b'o', b't', b'e', b's',      //   a run of 1 counter, of another length: "votes"
+        0x11, 1, 5, b'v', b'o', b't', b'e', b's',   //   the last run, of 1 counter, of another length: "votes"
         10, 0, 6, 0, 7, 0, 5,                       // dots: a block of 6, each by how far it is from the one after
                                                     // the last: events 1, 5, 6, 3, 4, 2
-        2, 14, 0,                                   // stamps: a run of 3, 7 ms after the epoch, count 0
+        2, 28,                                      // stamps: a run of 3, 7 ms after the epoch, no counter
         4, 131, 74, 84,                             // tags: a block of 3: a text of 3 bytes, 10, 20
         b'O', b'l', b'd', 4,                        // values: the text; the counter's 2
     ];
@@ -454,18 +471,77 @@ fn the_format_holds_still() {
         .unwrap();
     #[rustfmt::skip]
     let told = [
-        2,                                          // format
-        1, 5, 6, 2,                                 // one replica: id 5, after event 6, 2 events
+        3,                                          // format 3
+        1, 5 << 3, 6, 2,                            // one replica: id 5, after event 6, 2 events
         1, 0, 2,                                    // removed: 1 run, of the first replica, of 1 event: 3
-        1, 3, 4, b'm', b'i', b'l', b'l',            // root: 1 map: "mill"
-        1, 0, 4, b'n', b'a', b'm', b'e',            //   1 register: "name", whose old value is thereby gone
+        0x13, 4, b'm', b'i', b'l', b'l',            // root: the last run, of 1 map: "mill"
+        0x10, 4, b'n', b'a', b'm', b'e',            //   the last run, of 1 register: "name", whose old value is gone
         2,                                          // dots: one after the next event: 8
-        14, 1,                                      // stamps: 7 ms after the epoch, count 1
+        29, 1,                                      // stamps: 7 ms after the epoch, and a counter: 1
         131,                                        // tags: a text of 3 bytes
         b'N', b'e', b'w',                           // values: the text
     ];
     assert_eq!(document.since(&at_first).encode(), told[..]);
-    assert_eq!(document.hash(), 0xea77_c6ce_69ca_9a4d_04dc_0c53_150c_cada);
+    let at_second = document.version().clone();
+    document.edit(then, |tx| tx.set(&["mill", "name"], "x")).unwrap();
+    // One event, as expected; and an edit that leaves nothing to be told but that it happened.
+    let told = [
+        0x53,
+        5 << 3,
+        8,
+        1,
+        0x13,
+        4,
+        b'm',
+        b'i',
+        b'l',
+        b'l',
+        0x10,
+        4,
+        b'n',
+        b'a',
+        b'm',
+        b'e',
+        29,
+        2,
+        129,
+        b'x',
+    ];
+    assert_eq!(document.since(&at_second).encode(), told[..]);
+    assert_eq!(document.since(document.version()).encode(), [0x23, 0, 0][..]);
+    assert_eq!(document.hash(), 0x5ac9_1757_3de7_5f54_6b34_797e_efc1_d5fe);
+}
+
+/// A device was copied together with its replica id, and both go on.
+#[test]
+fn an_event_that_says_two_things_is_noticed() {
+    let write = |write: &dyn Fn(&mut watersmeet_crdt::document::Transaction)| {
+        let mut document = Document::new(ReplicaId::new(7));
+        document.edit(now(), |tx| tx.set(&["before"], 1)).unwrap();
+        document.edit(now(), write).unwrap();
+        document
+    };
+    let held = write(&|tx| tx.set(&["m", "name"], "mill"));
+    let dot = Some(Dot { replica: ReplicaId::new(7), seq: 2 });
+    assert_eq!(held.contradicts(&held.state()), None, "what is said again is no contradiction");
+    for other in [
+        write(&|tx| tx.set(&["m", "name"], "tower")),
+        write(&|tx| tx.set(&["m", "title"], "mill")),
+        write(&|tx| tx.set(&["n", "name"], "mill")),
+        write(&|tx| tx.insert(&["m", "name"], "mill")),
+        write(&|tx| tx.increment(&["m", "name"], 1)),
+    ] {
+        assert_eq!(held.contradicts(&other.state()), dot);
+        assert_eq!(other.contradicts(&held.state()), dot);
+    }
+    let later = {
+        let mut later = held.clone();
+        later.edit(now(), |tx| tx.set(&["m", "name"], "ruin")).unwrap();
+        later
+    };
+    assert_eq!(held.contradicts(&later.state()), None, "what was overwritten is not a contradiction");
+    assert_eq!(later.contradicts(&held.state()), None);
+    assert_eq!(Document::new(ReplicaId::new(8)).contradicts(&held.state()), None);
 }
 
 #[test]

@@ -121,16 +121,21 @@ fn no_bytes_break_what_takes_in_a_version() {
 }
 
 #[test]
-fn nothing_said_to_a_listener_breaks_it() {
+fn no_bytes_break_what_takes_in_a_lattice() {
     feed::<3>();
 }
 
 #[test]
-fn nothing_said_to_a_caller_breaks_it() {
+fn nothing_said_to_a_listener_breaks_it() {
     feed::<4>();
 }
 
 #[test]
-fn nothing_said_to_a_client_breaks_it() {
+fn nothing_said_to_a_caller_breaks_it() {
     feed::<5>();
+}
+
+#[test]
+fn nothing_said_to_a_client_breaks_it() {
+    feed::<6>();
 }

@@ -5,7 +5,8 @@
 
 use super::Few;
 use super::format::{
-    FORMAT, HEAD_BITS, SEVERAL, SHARED_MAX, SHORT_BYTES, SHORT_TEXT, SMALL_INT, STAMP_EPOCH,
+    BARE, EXPECTED, FORMAT, HEAD_BITS, LAST, SEVERAL, SHARED_MAX, SHORT_BYTES, SHORT_TEXT, SMALL_INT, SOLE,
+    STAMP_EPOCH,
 };
 use super::kind::{Kind, Payload};
 use super::limits::{
@@ -47,6 +48,8 @@ pub(crate) struct Offsets {
     pub(crate) values: usize,
     pub(crate) dots_count: u64,
     pub(crate) stamps_count: u64,
+    /// Whether each dot is the one expected, and the column of dots absent.
+    pub(crate) expected: bool,
 }
 
 impl PartialEq for Delta {
@@ -128,21 +131,29 @@ impl Delta {
     /// As [`decode`](Self::decode).
     pub fn read(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(&bytes);
-        let format = reader.byte("format")?;
-        if format != FORMAT {
-            return Err(DecodeError::Format { found: format });
+        let first = reader.byte("format")?;
+        let (format, flags) = (first & 0x0f, first & 0xf0);
+        if format != FORMAT || flags & !(SOLE | BARE | EXPECTED) != 0 {
+            return Err(DecodeError::Format { found: first });
         }
-        let replicas = read_replicas(&mut reader)?;
-        let removed = read_removed(&mut reader, &replicas)?;
+        let sole = flags & SOLE != 0;
+        let replicas = read_replicas(&mut reader, sole)?;
+        let removed = if sole { Vec::new() } else { read_removed(&mut reader, &replicas)? };
+        if flags & EXPECTED != 0 && replicas.len() != 1 {
+            return Err(reader.invalid("flags"));
+        }
         let mut delta = Delta {
             bytes: Bytes::new(),
             from: replicas.iter().map(|(replica, from, _)| (*replica, *from)).collect(),
             to: replicas.iter().map(|(replica, _, to)| (*replica, *to)).collect(),
             latest: Stamp::default(),
             removed,
-            columns: Offsets { tree: reader.at(), ..Offsets::default() },
+            columns: Offsets { tree: reader.at(), expected: flags & EXPECTED != 0, ..Offsets::default() },
         };
-        delta.columns.dots = delta.check(&mut reader, &replicas)?;
+        if flags & BARE == 0 {
+            delta.columns.dots = delta.check(&mut reader, &replicas)?;
+        }
+        reader.end()?;
         delta.bytes = bytes;
         Ok(delta)
     }
@@ -154,7 +165,7 @@ impl Delta {
         let columns = &mut self.columns;
         (columns.dots_count, columns.stamps_count) = (cells.dots, cells.stamps);
         let dots_at = reader.at();
-        let mut dots = Dots::new(reader.clone(), replicas, cells.dots);
+        let mut dots = Dots::new(reader.clone(), replicas, cells.dots, columns.expected);
         for run in &cells.runs {
             for _ in 0..run.cells {
                 let mut last = None;
@@ -185,12 +196,15 @@ impl Delta {
                 check_payload(&mut values, &mut tags, run.payload)?;
             }
         }
-        values.end()?;
+        *reader = values;
         Ok(dots_at)
     }
 
     /// Walks over what the delta adds.
     pub(crate) fn walk(&self, visitor: &mut impl Visitor) -> Result<(), DecodeError> {
+        if self.additions() == 0 {
+            return Ok(());
+        }
         Walker::default().children(&mut self.reader(self.columns.tree), Kind::Map, 0, visitor)
     }
 
@@ -199,7 +213,12 @@ impl Delta {
         let replicas: Few<Replica> =
             self.to.beside(&self.from).map(|(replica, to, from)| (replica, from, to)).collect();
         Contents {
-            dots: Dots::new(self.reader(self.columns.dots), &replicas, self.columns.dots_count),
+            dots: Dots::new(
+                self.reader(self.columns.dots),
+                &replicas,
+                self.columns.dots_count,
+                self.columns.expected,
+            ),
             stamps: Stamps::new(self.reader(self.columns.stamps), self.columns.stamps_count),
             tags: Tags::new(self.reader(self.columns.tags), self.columns.stamps_count),
             values: self.reader(self.columns.values),
@@ -214,15 +233,15 @@ impl Delta {
 /// A replica that a delta speaks of: from where, and up to where.
 pub(crate) type Replica = (ReplicaId, u64, u64);
 
-fn read_replicas(reader: &mut Reader<'_>) -> Result<Few<Replica>, DecodeError> {
-    let count = reader.count("replicas")?;
+fn read_replicas(reader: &mut Reader<'_>, sole: bool) -> Result<Few<Replica>, DecodeError> {
+    let count = if sole { 1 } else { reader.count("replicas")? };
     if count > REPLICAS_MAX {
         return Err(DecodeError::Limit { what: "replicas", limit: REPLICAS_MAX });
     }
     let mut replicas: Few<Replica> = Few::new();
     let mut last = 0u64;
     for index in 0..count {
-        let step = reader.number("replica")?;
+        let step = reader.id("replica")?;
         let (from, gained) = (reader.number("version")?, reader.number("version")?);
         let (id, to) = (last.saturating_add(step), from.saturating_add(gained));
         if id > ReplicaId::MAX || (step == 0 && index > 0) || to == 0 || to > EVENTS_MAX {
@@ -296,10 +315,6 @@ impl<'a> Walker<'a> {
         depth: usize,
         visitor: &mut impl Visitor,
     ) -> Result<(), DecodeError> {
-        let mut left = reader.count("children")?;
-        if left == 0 && depth > 0 {
-            return Err(reader.invalid("children"));
-        }
         if self.levels.len() <= depth {
             self.levels.push(Level::default());
         }
@@ -307,15 +322,16 @@ impl<'a> Walker<'a> {
         let mut level = std::mem::take(&mut self.levels[depth]);
         (level.what, level.read) = (None, None);
         level.made.clear();
-        while left > 0 {
+        let mut last = false;
+        while !last {
             let head = reader.number("kind")?;
+            last = head & LAST != 0;
             let (what, several) = ((head & 7) as u8, head & SEVERAL != 0);
             let kind = match parent {
                 Kind::Map => Kind::ALL[usize::from(what)],
                 parent => parent,
             };
             let run = usize::try_from(head >> HEAD_BITS).unwrap_or(usize::MAX).saturating_add(1);
-            left = left.checked_sub(run).ok_or(reader.invalid("kind"))?;
             for _ in 0..run {
                 level.read(reader, parent, what)?;
                 let name = level.name(parent, what).ok_or(reader.invalid("key"))?;
@@ -499,9 +515,11 @@ struct Dots<'a> {
 }
 
 impl<'a> Dots<'a> {
-    fn new(reader: Reader<'a>, replicas: &[Replica], left: u64) -> Self {
+    /// Where each dot is the one expected of the sole replica they are a run that nothing is told of.
+    fn new(reader: Reader<'a>, replicas: &[Replica], left: u64, expected: bool) -> Self {
         let replicas = replicas.iter().map(|(_, from, to)| (from + 1, from + 1, *to)).collect();
-        Dots { reader, replicas, left, block: 0, run: None }
+        let (block, run) = if expected { (left, Some(0)) } else { (0, None) };
+        Dots { reader, replicas, left, block, run }
     }
 
     fn next(&mut self) -> Result<(usize, u64), DecodeError> {
@@ -574,8 +592,9 @@ impl<'a> Stamps<'a> {
             self.run -= 1;
         } else {
             self.run = if self.left > 1 { self.reader.number("stamps")? } else { 0 };
-            self.millis = self.millis.wrapping_add(self.reader.signed("stamp")?);
-            let counter = self.reader.number("stamp")?;
+            let away = self.reader.number("stamp")?;
+            self.millis = self.millis.wrapping_add(unzigzag(away >> 1));
+            let counter = if away & 1 == 1 { self.reader.number("stamp")? } else { 0 };
             let stamp = u64::try_from(self.millis).ok().and_then(|millis| Stamp::from_parts(millis, counter));
             self.stamp = stamp.ok_or(self.reader.invalid("stamp"))?;
         }

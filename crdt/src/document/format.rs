@@ -16,18 +16,27 @@ use super::kind::{Kind, Payload};
 use super::log::{Lacking, Run};
 use super::table::{Events, Id, ROOT, Table, Written, first_bytes};
 use crate::value::canonical;
-use crate::wire::{put, put_bytes, put_signed, put_wide, zigzag};
+use crate::wire::{put, put_bytes, put_id, put_signed, put_wide, zigzag};
 use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
 
 /// The number of the format that is written.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
+
+/// Flags beside the format's number, in the first byte. There is one replica, and nothing is removed: no counts.
+pub(crate) const SOLE: u8 = 0x10;
+/// Nothing is added: the tree, and with it every other column, is absent.
+pub(crate) const BARE: u8 = 0x20;
+/// Every dot is the one expected of the sole replica: the column of dots is absent.
+pub(crate) const EXPECTED: u8 = 0x40;
 
 /// How many bytes a name may share with the one before: so that few bytes cannot stand for many.
 pub(crate) const SHARED_MAX: usize = 63;
 /// In the head of a run of children: whether each of them holds several events.
 pub(crate) const SEVERAL: u64 = 8;
-/// How far a head's number is shifted, to make room for kind and [`SEVERAL`].
-pub(crate) const HEAD_BITS: u32 = 4;
+/// In the head of a run of children: whether it is the last below its parent.
+pub(crate) const LAST: u64 = 16;
+/// How far a head's number is shifted, to make room for kind, [`SEVERAL`] and [`LAST`].
+pub(crate) const HEAD_BITS: u32 = 5;
 /// Milliseconds of 2020-01-01, from which the first stamp is counted.
 pub(crate) const STAMP_EPOCH: i64 = 1_577_836_800_000;
 /// From these on a value's tag says its content: a small number, a short text, short bytes.
@@ -55,15 +64,21 @@ pub(crate) fn delta(table: &Table, lacking: &Lacking) -> Delta {
 fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id] + Copy) -> Delta {
     let header = Header::of(lacking);
     let mut columns = Columns::new(table, &header);
-    columns.children(ROOT, below);
+    if !below(ROOT).is_empty() {
+        columns.children(ROOT, below);
+    }
     let Columns { tree, dots, stamps, tags, values, .. } = columns;
     let mut out = Vec::with_capacity(64 + tree.len() + values.len() + 3 * dots.len() + stamps.len());
-    out.push(FORMAT);
+    let expected = header.expects(&dots);
+    let flags = [(header.is_sole(&lacking.removed), SOLE), (dots.is_empty(), BARE), (expected, EXPECTED)];
+    out.push(flags.into_iter().filter(|(set, _)| *set).fold(FORMAT, |byte, (_, flag)| byte | flag));
     header.encode(&lacking.removed, &mut out);
     let mut offsets = Offsets { tree: out.len(), ..Offsets::default() };
     (offsets.dots_count, offsets.stamps_count) = (dots.len() as u64, stamps.len() as u64);
     out.extend_from_slice(&tree);
-    encode_dots(&dots, &header, &mut out);
+    if !expected {
+        encode_dots(&dots, &header, &mut out);
+    }
     offsets.stamps = out.len();
     encode_stamps(&stamps, &mut out);
     offsets.tags = out.len();
@@ -72,6 +87,7 @@ fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id
     out.extend_from_slice(&values);
     offsets.dots = offsets.tree + tree.len();
     let latest = stamps.into_iter().max().unwrap_or_default();
+    offsets.expected = expected;
     Delta::made(out.into(), &header.replicas, &lacking.removed, latest, offsets)
 }
 
@@ -101,15 +117,36 @@ impl Header {
         self.replicas.binary_search_by_key(&replica, |(id, ..)| *id).ok()
     }
 
+    /// Whether one replica is all that there is to tell of.
+    fn is_sole(&self, removed: &[Run]) -> bool {
+        self.replicas.len() == 1 && removed.is_empty()
+    }
+
+    /// Whether each dot is the one expected of a sole replica, that after the one before.
+    fn expects(&self, dots: &[(usize, u64)]) -> bool {
+        match self.replicas[..] {
+            [(_, from, _)] => {
+                !dots.is_empty() && dots.iter().zip(from + 1..).all(|((_, seq), next)| *seq == next)
+            }
+            _ => false,
+        }
+    }
+
     /// Replicas ascending, as differences; then the removed dots in runs.
     fn encode(&self, removed: &[Run], out: &mut Vec<u8>) {
-        put(out, self.replicas.len() as u64);
+        let sole = self.is_sole(removed);
+        if !sole {
+            put(out, self.replicas.len() as u64);
+        }
         let mut last = 0;
         for (replica, from, to) in &self.replicas {
-            put(out, replica.get() - last);
+            put_id(out, replica.get() - last);
             put(out, *from);
             put(out, to - from);
             last = replica.get();
+        }
+        if sole {
+            return;
         }
         put(out, removed.len() as u64);
         let (mut place, mut end) = (0, 0);
@@ -157,16 +194,16 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// How many children, then in runs of one kind and number of events: the head of the run, and each child.
+    /// In runs of one kind and number of events: the head of the run, and each child.
     fn children<'s>(&mut self, parent: Id, below: impl Fn(Id) -> &'s [Id] + Copy) {
         let (table, ids) = (self.table, below(parent));
-        put(&mut self.tree, ids.len() as u64);
         let mut last: Option<&Value> = None;
         let mut ids = ids;
         while let Some(first) = ids.first() {
             let head = self.head(parent, *first);
             let run = ids.iter().take_while(|id| self.head(parent, **id) == head).count();
-            put(&mut self.tree, ((run as u64 - 1) << HEAD_BITS) | head);
+            let end = if run == ids.len() { LAST } else { 0 };
+            put(&mut self.tree, ((run as u64 - 1) << HEAD_BITS) | end | head);
             for id in &ids[..run] {
                 let entry = table.entry(*id);
                 encode_name(&entry.name, last, &mut self.tree);
@@ -432,8 +469,8 @@ fn encode_tags(tags: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Runs of equal stamps: how many (unless it is the last), how far its milliseconds are from those before, and its
-/// counter.
+/// Runs of equal stamps: how many (unless it is the last), how far its milliseconds are from those before and whether
+/// it has a counter, and that.
 fn encode_stamps(stamps: &[Stamp], out: &mut Vec<u8>) {
     let mut left = stamps.len();
     let mut last = STAMP_EPOCH;
@@ -443,8 +480,11 @@ fn encode_stamps(stamps: &[Stamp], out: &mut Vec<u8>) {
         }
         left -= run.len();
         let millis = run[0].time().millis().cast_signed();
-        put_signed(out, millis - last);
-        put(out, run[0].counter());
+        let counter = run[0].counter();
+        put(out, zigzag(millis - last) << 1 | u64::from(counter > 0));
+        if counter > 0 {
+            put(out, counter);
+        }
         last = millis;
     }
 }

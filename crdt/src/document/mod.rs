@@ -20,6 +20,7 @@
 pub mod limits;
 
 mod change;
+mod contradict;
 mod delta;
 mod edit;
 mod format;
@@ -39,7 +40,7 @@ pub use kind::Kind;
 pub use read::{ListView, MapView, RegisterView, SetView, View};
 pub use undo::History;
 
-use crate::{Lattice, ReplicaId, Stamp, Time, VersionVector};
+use crate::{Dot, Lattice, ReplicaId, Stamp, Time, VersionVector};
 use change::Recorder;
 use edit::Hand;
 use log::Log;
@@ -198,6 +199,14 @@ impl Document {
         self.latest = self.latest.max(delta.latest());
         self.table.by_dot.settle();
         Ok(true)
+    }
+
+    /// An event of a delta that is alive here and says something else here: somebody gave one dot to two events. No
+    /// honest replica does; one that was copied with its id does, and goes on as two.
+    ///
+    /// What is no longer alive here cannot be compared. Costs nothing if nothing in the delta is known here.
+    pub fn contradicts(&self, delta: &Delta) -> Option<Dot> {
+        contradict::first(&self.table, &self.version, delta)
     }
 
     /// What a replica at version `has` lacks, as one group. It is made for that replica, or one that has more.

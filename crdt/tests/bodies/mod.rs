@@ -12,12 +12,14 @@ mod client;
 #[path = "../common/mod.rs"]
 pub mod common;
 mod decoders;
+mod lattices;
 mod script;
 pub mod seeds;
 mod session;
 
 pub use client::client;
 pub use decoders::{delta, frame, version};
+pub use lattices::lattice;
 pub use session::{caller, listener};
 
 /// A body, by the name of its fuzz target, and valid inputs for it.
@@ -31,10 +33,11 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 6] = [
+pub const BODIES: [Body; 7] = [
     Body { name: "delta", run: delta, seeds: seeds::deltas },
     Body { name: "frame", run: frame, seeds: seeds::frames },
     Body { name: "version", run: version, seeds: seeds::versions },
+    Body { name: "lattice", run: lattice, seeds: lattices::seeds },
     Body { name: "listener", run: listener, seeds: seeds::to_listener },
     Body { name: "caller", run: caller, seeds: seeds::to_caller },
     Body { name: "client", run: client, seeds: seeds::to_client },
