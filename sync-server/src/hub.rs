@@ -46,6 +46,7 @@ impl Hub {
         let replica = ReplicaId::new(getrandom::u64().map_err(ServerError::Random)?);
         let (committer, thread) = Committer::start(store.clone(), limits.commit_queue, limits.commit_batch)
             .map_err(ServerError::Thread)?;
+        tokio::spawn(committer.mend(limits.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rooms = Rooms::new(limits.clone(), store, committer.clone(), stop.clone(), tasks.clone());
         Ok(Arc::new(Hub {

@@ -44,6 +44,10 @@ pub struct Limits {
     pub health: Duration,
     /// How long what was found of the store's health is told to others who ask.
     pub health_kept: Duration,
+    /// How long after the store failed it is first looked whether it works again; then twice as long, and so on.
+    pub mend: Duration,
+    /// How long at most until it is looked again.
+    pub mend_max: Duration,
     /// How long connections and rooms may take to end when the server stops.
     pub drain: Duration,
 }
@@ -69,6 +73,8 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             health: Duration::from_secs(5),
             health_kept: Duration::from_secs(1),
+            mend: Duration::from_millis(500),
+            mend_max: Duration::from_secs(10),
             drain: Duration::from_secs(10),
         }
     }

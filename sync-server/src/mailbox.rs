@@ -43,6 +43,8 @@ pub(crate) enum Answer {
     Opened { name: Arc<str>, channel: u32, has: VersionVector, version: VersionVector, group: Arc<Group> },
     /// The document cannot be opened.
     Refused { name: Arc<str>, channel: u32, code: Code, message: String },
+    /// The document stays open, but edits of it are not taken now.
+    EditsRefused { name: Arc<str>, code: Code, message: String },
     /// What a lagging peer lacks.
     CaughtUp(Arc<Group>),
 }

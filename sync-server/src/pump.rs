@@ -270,6 +270,7 @@ impl Connection {
                 self.doors.remove(&channel);
                 self.session.refuse(&name, code, &message);
             }
+            Answer::EditsRefused { name, code, message } => self.session.refuse(&name, code, &message),
             Answer::CaughtUp(group) => {
                 self.asked.remove(&group.channel);
                 self.pass_on(&group);

@@ -10,7 +10,8 @@
 //!
 //! **What leaves the room has been committed**: nobody ever sees, or is told to be safe, an edit that a crash could
 //! take back. If a commit fails, the document in memory has edits that may not be on disk; it is thrown away and
-//! loaded again, and who made those edits is disconnected, keeps them, and offers them again.
+//! loaded again. While the store fails the document is read as before and edits of it are refused; once the store works
+//! again, those who were refused are asked for everything that is lacking.
 
 use crate::Limits;
 use crate::committer::Committer;
@@ -18,7 +19,7 @@ use crate::mailbox::{Answer, Group, Mailbox};
 use crate::replay::{Replayed, Tail, replay};
 use crate::store::{Record, Store, StoreError};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use watersmeet_crdt::session::Code;
@@ -63,6 +64,8 @@ pub(crate) struct Room {
     document: Document,
     tail: Tail,
     guests: BTreeMap<GuestId, Guest>,
+    /// Whose edits were refused because the store failed: they are asked for them once it works again.
+    refused: BTreeSet<GuestId>,
     /// What the last snapshot contains.
     compacted: VersionVector,
     /// The latest answer to somebody who lacked something; many lack the same.
@@ -79,8 +82,19 @@ impl Room {
         committer: Committer,
     ) -> Result<Self, StoreError> {
         let Replayed { document, tail } = load(store.clone(), name.clone()).await?;
-        let (guests, compacted, latest_group) = (BTreeMap::new(), VersionVector::default(), None);
-        Ok(Room { name, channel, limits, store, committer, document, tail, guests, compacted, latest_group })
+        Ok(Room {
+            name,
+            channel,
+            limits,
+            store,
+            committer,
+            document,
+            tail,
+            guests: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            compacted: VersionVector::default(),
+            latest_group: None,
+        })
     }
 
     /// Whether nobody has the document open.
@@ -95,14 +109,17 @@ impl Room {
         for request in batch {
             match request {
                 Request::Edit { guest, delta, bytes, permit } => {
-                    self.apply(guest, delta, bytes, &mut edits);
+                    match self.committer.is_sound() {
+                        true => self.apply(guest, delta, bytes, &mut edits),
+                        false => self.refuse(guest),
+                    }
                     drop(permit);
                 }
                 other => others.push(other),
             }
         }
-        if let Err(error) = self.settle(&edits).await {
-            self.recover(&edits, &error).await?;
+        if self.settle(&edits).await.is_err() {
+            self.recover(&edits).await?;
         }
         others.into_iter().for_each(|request| self.answer(request));
         self.compact_if_long().await;
@@ -173,27 +190,50 @@ impl Room {
     }
 
     /// After a failed commit: back to what is on disk.
-    async fn recover(&mut self, edits: &Edits, error: &StoreError) -> Result<(), Lost> {
-        tracing::error!(document = %self.name, %error, "edits were not committed; their authors keep them");
-        for id in edits.authors.keys() {
-            if let Some(guest) = self.guests.remove(id) {
-                self.show_absence(*id, &guest);
-                guest
-                    .mailbox
-                    .end(Code::Unavailable, "the server could not store your edits; keep them".to_owned());
-            }
-        }
+    async fn recover(&mut self, edits: &Edits) -> Result<(), Lost> {
+        edits.authors.keys().for_each(|guest| self.refuse(*guest));
         match load(self.store.clone(), self.name.clone()).await {
             Ok(Replayed { document, tail }) => {
-                (self.document, self.tail, self.latest_group) = (document, tail, None);
                 // What failed may have been written nonetheless, and nobody has been sent it.
-                self.guests.values().for_each(|guest| guest.mailbox.lag(self.channel));
+                if edits.before() != Some(document.version()) {
+                    self.guests.values().for_each(|guest| guest.mailbox.lag(self.channel));
+                }
+                (self.document, self.tail, self.latest_group) = (document, tail, None);
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(document = %self.name, %error, "the document could not be loaded again");
                 self.dismiss();
                 Err(Lost)
+            }
+        }
+    }
+
+    /// Tells a guest, once, that its edits are not taken for now.
+    fn refuse(&mut self, id: GuestId) {
+        let Some(guest) = self.guests.get(&id) else { return };
+        if self.refused.insert(id) {
+            let (name, code) = (self.name.clone(), Code::Unavailable);
+            let message = "the server cannot store edits now; keep them, it will ask for them".to_owned();
+            guest.mailbox.answer(Answer::EditsRefused { name, code, message });
+        }
+    }
+
+    /// Waits until those whose edits were refused can be asked for them; for ever if there are none.
+    pub(crate) async fn mended(&self) {
+        match self.refused.is_empty() {
+            true => std::future::pending().await,
+            false => self.committer.sound().await,
+        }
+    }
+
+    /// Tells those whose edits were refused what is here, of which they may not have been told, and asks them for
+    /// everything that is lacking.
+    pub(crate) fn ask_again(&mut self) {
+        for id in std::mem::take(&mut self.refused) {
+            if let Some(guest) = self.guests.get(&id) {
+                guest.mailbox.ack(self.channel, self.document.version().clone());
+                guest.mailbox.lacks(self.channel, self.document.version().clone());
             }
         }
     }
@@ -209,6 +249,7 @@ impl Room {
         match request {
             Request::Join { guest, mailbox, has } => self.join(guest, mailbox, has),
             Request::Leave { guest } => {
+                self.refused.remove(&guest);
                 if let Some(left) = self.guests.remove(&guest) {
                     self.show_absence(guest, &left);
                     left.mailbox.forget_presence(self.channel);
@@ -309,6 +350,14 @@ struct Edits {
 }
 
 impl Edits {
+    /// The document's version before them, if they changed it.
+    fn before(&self) -> Option<&VersionVector> {
+        match &self.news {
+            News::None => None,
+            News::One(before, _) | News::Many(before) => Some(before),
+        }
+    }
+
     fn add(&mut self, before: VersionVector, sent: Sent) {
         self.news = match std::mem::take(&mut self.news) {
             News::None => News::One(before, sent),

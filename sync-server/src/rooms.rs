@@ -144,6 +144,7 @@ async fn serve(
         };
         tokio::select! {
             biased;
+            () = room.mended() => room.ask_again(),
             _ = queue.recv_many(&mut batch, rooms.limits.room_batch) => {
                 if room.serve(std::mem::take(&mut batch)).await.is_err() {
                     return false;
