@@ -10,6 +10,7 @@
 //! the log, not once an edit, and rooms know when to ask for what they had to refuse.
 
 use crate::Limits;
+use crate::metrics::Metrics;
 use crate::store::{Record, Store, StoreError};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -52,12 +53,13 @@ impl Committer {
         store: Arc<dyn Store>,
         queue: usize,
         batch: usize,
+        metrics: Arc<Metrics>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, waiting) = mpsc::channel(queue);
         let (tell, standing) = watch::channel(Standing::Sound);
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || run(&Writer { store, standing: tell }, waiting, batch))?;
+            .spawn(move || run(&Writer { store, metrics, standing: tell }, waiting, batch))?;
         Ok((Committer { jobs, standing }, thread))
     }
 
@@ -133,6 +135,7 @@ impl Committer {
 /// What the thread works with.
 struct Writer {
     store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
     standing: watch::Sender<Standing>,
 }
 
@@ -153,7 +156,13 @@ impl Writer {
         if let Standing::Failing(_, error) = &*self.standing.borrow() {
             return Err(error.clone());
         }
-        self.note(self.store.append(records))
+        let start = Instant::now();
+        let result = self.store.append(records);
+        match &result {
+            Ok(_) => self.metrics.committed(records, start.elapsed()),
+            Err(_) => self.metrics.commit_failed(),
+        }
+        self.note(result)
     }
 
     fn check(&self) -> Result<(), Arc<StoreError>> {
@@ -205,8 +214,11 @@ fn work(writer: &Writer, jobs: &mut Vec<Job>) -> bool {
     // After the appends, which somebody waits for. A snapshot names the last delta it contains, so those that came
     // since stay.
     for (document, upto, state) in compactions {
-        if let Err(error) = writer.store.compact(&document, upto, &state) {
-            tracing::warn!(%error, %document, "a snapshot could not be written; its deltas stay");
+        match writer.store.compact(&document, upto, &state) {
+            Ok(()) => drop(writer.metrics.compactions.inc()),
+            Err(error) => {
+                tracing::warn!(%error, %document, "a snapshot could not be written; its deltas stay");
+            }
         }
     }
     open

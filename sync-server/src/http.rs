@@ -2,11 +2,12 @@
 
 use crate::health::Health;
 use crate::hub::Hub;
+use crate::metrics::MEDIA_TYPE;
 use crate::{Server, pump};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -17,9 +18,15 @@ use watersmeet_crdt::session::SUBPROTOCOL;
 /// Bytes of a socket's buffers. The default would keep 134 KiB for each idle connection; these keep 7.
 const SOCKET_BUFFER_BYTES: usize = 4_096;
 
-/// The routes of `server`: `GET /sync`, a WebSocket of subprotocol `watersmeet.v1`, and `GET /health`.
+/// The routes of `server`: `GET /sync`, a WebSocket of subprotocol `watersmeet.v1`; and for its operator `GET /health`,
+/// `/ready` and `/metrics`.
 pub fn router(server: Server) -> Router {
-    Router::new().route("/sync", get(sync)).route("/health", get(health)).with_state(server.hub)
+    Router::new()
+        .route("/sync", get(sync))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(server.hub)
 }
 
 async fn sync(
@@ -28,19 +35,19 @@ async fn sync(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if let Err(origin) = hub.origins.check(&headers) {
-        return Refusal::origin(origin).into_response();
+        return refuse(&hub, Refusal::origin(origin));
     }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
-        Err(rejection) => return Refusal::not_a_web_socket(&rejection).into_response(),
+        Err(rejection) => return refuse(&hub, Refusal::not_a_web_socket(&rejection)),
     };
     if upgrade.selected_protocol().is_none() {
-        return Refusal::subprotocol().into_response();
+        return refuse(&hub, Refusal::subprotocol());
     }
     if hub.stop.is_cancelled() {
-        return Refusal::stopping().into_response();
+        return refuse(&hub, Refusal::stopping());
     }
-    let Some((guest, permit)) = hub.admit() else { return Refusal::full().into_response() };
+    let Some((guest, permit)) = hub.admit() else { return refuse(&hub, Refusal::full()) };
     let frame_bytes = hub.limits.session.frame_bytes;
     upgrade
         .read_buffer_size(SOCKET_BUFFER_BYTES)
@@ -56,7 +63,13 @@ async fn sync(
         })
 }
 
-/// What `/health` says.
+/// Refuses a request, and counts that.
+fn refuse(hub: &Hub, refusal: Refusal) -> Response {
+    hub.metrics.refused(refusal.code);
+    refusal.into_response()
+}
+
+/// What `/health` and `/ready` say.
 #[derive(Serialize)]
 struct Report {
     status: &'static str,
@@ -64,8 +77,28 @@ struct Report {
     reason: Option<String>,
 }
 
+/// Whether edits can be stored.
 async fn health(State(hub): State<Arc<Hub>>) -> Response {
-    match Health::of(hub).await {
+    report(Health::of(hub).await)
+}
+
+/// Whether new connections should be sent here: edits can be stored, and the server is not about to stop.
+async fn ready(State(hub): State<Arc<Hub>>) -> Response {
+    match hub.stop.is_cancelled() {
+        true => report(Err("the server is going down".to_owned())),
+        false => report(Health::of(hub).await),
+    }
+}
+
+async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
+    match hub.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+        Err(error) => report(Err(error.to_string())),
+    }
+}
+
+fn report(finding: Result<(), String>) -> Response {
+    match finding {
         Ok(()) => Json(Report { status: "ok", reason: None }).into_response(),
         Err(reason) => {
             let report = Report { status: "unavailable", reason: Some(reason) };

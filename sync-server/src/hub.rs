@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::committer::Committer;
 use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::room::GuestId;
 use crate::rooms::Rooms;
 use crate::store::Store;
@@ -24,6 +25,7 @@ pub(crate) struct Hub {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) committer: Committer,
     pub(crate) health: Health,
+    pub(crate) metrics: Arc<Metrics>,
     /// Bytes of edits that may still wait for their rooms.
     pub(crate) inbound: Arc<Semaphore>,
     /// Cancelled when the server stops.
@@ -44,11 +46,20 @@ impl Hub {
     ) -> Result<Arc<Self>, ServerError> {
         let limits = Arc::new(limits);
         let replica = ReplicaId::new(getrandom::u64().map_err(ServerError::Random)?);
-        let (committer, thread) = Committer::start(store.clone(), limits.commit_queue, limits.commit_batch)
-            .map_err(ServerError::Thread)?;
+        let metrics = Metrics::new();
+        let (queue, batch) = (limits.commit_queue, limits.commit_batch);
+        let (committer, thread) =
+            Committer::start(store.clone(), queue, batch, metrics.clone()).map_err(ServerError::Thread)?;
         tokio::spawn(committer.mend(limits.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let rooms = Rooms::new(limits.clone(), store, committer.clone(), stop.clone(), tasks.clone());
+        let rooms = Rooms::new(
+            limits.clone(),
+            store,
+            committer.clone(),
+            metrics.clone(),
+            stop.clone(),
+            tasks.clone(),
+        );
         Ok(Arc::new(Hub {
             access,
             origins,
@@ -56,6 +67,7 @@ impl Hub {
             rooms,
             committer,
             health: Health::default(),
+            metrics,
             inbound: Arc::new(Semaphore::new(limits.inbound_bytes as usize)),
             connections: Arc::new(Semaphore::new(limits.connections)),
             limits,

@@ -6,7 +6,8 @@
 //!
 //! | file | what happens there |
 //! |---|---|
-//! | `http`, `origin`, `health` | the two routes; whose web pages may sync; whether edits can be stored |
+//! | `http`, `origin`, `health` | the routes; whose web pages may sync; whether edits can be stored |
+//! | `metrics` | what is counted, for operators |
 //! | [`access`] | who may do what: signed tokens |
 //! | `pump`, `socket` | the life of a frame: WebSocket, session, room, and back |
 //! | `mailbox` | what waits for one connection, merged and bounded |
@@ -36,6 +37,7 @@ mod http;
 mod hub;
 mod limits;
 mod mailbox;
+mod metrics;
 mod origin;
 mod pump;
 mod replay;

@@ -8,6 +8,7 @@
 
 use crate::room::GuestId;
 use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -87,13 +88,15 @@ pub(crate) struct Capacity {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     capacity: Capacity,
+    /// Counts the channels that were marked as lagging.
+    drops: Counter,
     kept: Mutex<Kept>,
     posted: Notify,
 }
 
 impl Mailbox {
-    pub(crate) fn new(capacity: Capacity) -> Self {
-        Mailbox { capacity, kept: Mutex::default(), posted: Notify::new() }
+    pub(crate) fn new(capacity: Capacity, drops: Counter) -> Self {
+        Mailbox { capacity, drops, kept: Mutex::default(), posted: Notify::new() }
     }
 
     /// Takes everything that waits.
@@ -120,12 +123,20 @@ impl Mailbox {
 
     /// Posts a delta, or marks its channel as lagging if too much waits.
     pub(crate) fn delta(&self, group: Arc<Group>) {
-        self.post(|letters| letters.add_delta(group, self.capacity));
+        self.post(|letters| {
+            if letters.add_delta(group, self.capacity) {
+                self.drops.inc();
+            }
+        });
     }
 
     /// Marks a channel as lagging: its peer is to be sent what it lacks.
     pub(crate) fn lag(&self, channel: u32) {
-        self.post(|letters| letters.lag(channel));
+        self.post(|letters| {
+            if letters.lag(channel) {
+                self.drops.inc();
+            }
+        });
     }
 
     pub(crate) fn ack(&self, channel: u32, version: VersionVector) {
@@ -175,9 +186,10 @@ impl Mailbox {
 }
 
 impl Letters {
-    fn add_delta(&mut self, group: Arc<Group>, capacity: Capacity) {
+    /// Whether what waits on its channel was forgotten for it.
+    fn add_delta(&mut self, group: Arc<Group>, capacity: Capacity) -> bool {
         if self.lagging.contains(&group.channel) {
-            return;
+            return false;
         }
         let fits =
             self.delta_bytes + group.frame.len() <= capacity.bytes && self.deltas.len() < capacity.deltas;
@@ -185,16 +197,18 @@ impl Letters {
         if fits || self.deltas.is_empty() {
             self.delta_bytes += group.frame.len();
             self.deltas.push_back(group);
+            false
         } else {
-            self.lag(group.channel);
+            self.lag(group.channel)
         }
     }
 
-    /// Forgets what waits of a channel: one group will say it all.
-    fn lag(&mut self, channel: u32) {
-        self.lagging.insert(channel);
+    /// Forgets what waits of a channel: one group will say it all. Whether that is news.
+    fn lag(&mut self, channel: u32) -> bool {
+        let news = self.lagging.insert(channel);
         self.deltas.retain(|group| group.channel != channel);
         self.delta_bytes = self.deltas.iter().map(|group| group.frame.len()).sum();
+        news
     }
 }
 
@@ -210,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_mailbox_that_nobody_empties_stays_bounded() {
-        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 });
+        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 }, Counter::default());
         let version = |seq| VersionVector::from_iter([(ReplicaId::new(1), seq)]);
         for n in 0..100_000_u64 {
             mailbox.delta(group(u32::try_from(n % 3).unwrap(), 300));
@@ -218,6 +232,11 @@ mod tests {
             mailbox.presence(1, GuestId(n % 5), Bytes::from_static(b"here"));
         }
         let letters = mailbox.take();
+        assert_eq!(
+            mailbox.drops.get(),
+            letters.lagging.len() as u64,
+            "each channel's queue is forgotten once"
+        );
         assert!(letters.delta_bytes <= 1_000 && letters.deltas.len() <= 8);
         assert!(!letters.lagging.is_empty());
         assert!(letters.deltas.iter().all(|group| !letters.lagging.contains(&group.channel)));
@@ -227,7 +246,7 @@ mod tests {
 
     #[test]
     fn who_comes_and_goes_unseen_leaves_nothing_behind() {
-        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 });
+        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 }, Counter::default());
         let here = || Bytes::from_static(b"here");
         mailbox.presence(1, GuestId(0), here());
         assert_eq!(mailbox.take().presence, BTreeMap::from([((1, GuestId(0)), here())]));
@@ -243,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_channel_that_was_left_is_forgotten() {
-        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 });
+        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 }, Counter::default());
         let show = |guest| {
             [1, 2].map(|channel| mailbox.presence(channel, GuestId(guest), Bytes::from_static(b"here")))
         };
@@ -258,7 +277,7 @@ mod tests {
 
     #[test]
     fn one_delta_of_any_size_passes() {
-        let mailbox = Mailbox::new(Capacity { bytes: 10, deltas: 8 });
+        let mailbox = Mailbox::new(Capacity { bytes: 10, deltas: 8 }, Counter::default());
         mailbox.delta(group(1, 5_000));
         mailbox.delta(group(2, 5));
         let letters = mailbox.take();

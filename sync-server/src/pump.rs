@@ -16,7 +16,7 @@ use crate::socket::{Progress, Socket};
 use axum::extract::ws::{Message, WebSocket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_tungstenite::tungstenite;
 use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Violation};
 use watersmeet_crdt::{Time, VersionVector};
@@ -28,11 +28,17 @@ fn close_code(code: Code) -> u16 {
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId) {
+    let metrics = hub.metrics.clone();
+    metrics.connections.inc();
     let mut connection = Connection::new(socket, hub, guest);
     let end = connection.converse().await;
     tracing::debug!(connection = guest.0, ?end, "connection ended");
+    if let End::Said(code) = &end {
+        metrics.refused(code.name());
+    }
     connection.leave().await;
     connection.close(end).await;
+    metrics.connections.dec();
 }
 
 /// How a connection ends.
@@ -64,9 +70,9 @@ impl Connection {
         let capacity = Capacity { bytes: limits.mailbox_bytes, deltas: limits.mailbox_deltas };
         Connection {
             guest,
-            socket: Socket::new(socket, limits.outbound_bytes),
+            socket: Socket::new(socket, limits.outbound_bytes, hub.metrics.sent_bytes.clone()),
             session: Session::listen(now(), hub.replica, limits.session.clone()),
-            mailbox: Arc::new(Mailbox::new(capacity)),
+            mailbox: Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone())),
             doors: BTreeMap::new(),
             lagging: BTreeSet::new(),
             asked: BTreeSet::new(),
@@ -132,7 +138,10 @@ impl Connection {
 
     fn receive(&mut self, message: Message) -> Result<(), End> {
         match message {
-            Message::Binary(frame) => self.session.handle(now(), Input::Frame(&frame)).map_err(ended),
+            Message::Binary(frame) => {
+                self.hub.metrics.received_bytes.inc_by(frame.len() as u64);
+                self.session.handle(now(), Input::Frame(&frame)).map_err(ended)
+            }
             Message::Text(_) => Err(self.end(Code::Malformed, "a text message; frames are binary messages")),
             Message::Close(_) => Err(End::Gone),
             Message::Ping(_) | Message::Pong(_) => Ok(()),
@@ -170,13 +179,15 @@ impl Connection {
             }
             Event::Closed { channel } => self.shut(channel).await,
             Event::Delta { channel, delta, bytes } => {
+                let came = Instant::now();
+                self.hub.metrics.received_deltas.inc();
                 // The bytes were read, so they are fewer than a frame's, which a u32 holds.
                 let weight =
                     u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.hub.limits.inbound_bytes);
                 let permit = self.hub.inbound.clone().acquire_many_owned(weight).await;
                 // The semaphore is never closed.
                 let Ok(permit) = permit else { return Err(End::Gone) };
-                self.request(channel, Request::Edit { guest: self.guest, delta: *delta, bytes, permit }).await
+                self.request(channel, Request::Edit { guest: self.guest, delta, bytes, came, permit }).await
             }
             Event::Lacks { channel } => {
                 self.lagging.insert(channel);
@@ -195,7 +206,7 @@ impl Connection {
         loop {
             let Some(door) = self.hub.rooms.door(name) else {
                 let message = "too many documents are open at this server";
-                return self.session.refuse(name, Code::Limit, message);
+                return self.refuse(name, Code::Limit, message);
             };
             let (guest, mailbox) = (self.guest, self.mailbox.clone());
             if door.requests.send(Request::Join { guest, mailbox, has: has.clone() }).await.is_ok() {
@@ -268,7 +279,7 @@ impl Connection {
             }
             Answer::Refused { name, channel, code, message } => {
                 self.doors.remove(&channel);
-                self.session.refuse(&name, code, &message);
+                self.refuse(&name, code, &message);
             }
             Answer::EditsRefused { name, code, message } => self.session.refuse(&name, code, &message),
             Answer::CaughtUp(group) => {
@@ -280,9 +291,17 @@ impl Connection {
 
     /// Sends a group to the peer, or has its room asked for all that the peer lacks.
     fn pass_on(&mut self, group: &Group) {
-        if !self.session.send_encoded(group.channel, &group.from, &group.to, group.frame.clone()) {
+        if self.session.send_encoded(group.channel, &group.from, &group.to, group.frame.clone()) {
+            self.hub.metrics.sent_deltas.inc();
+        } else {
             self.lagging.insert(group.channel);
         }
+    }
+
+    /// Tells the peer that it may not do something, and why.
+    fn refuse(&mut self, name: &str, code: Code, message: &str) {
+        self.hub.metrics.refused(code.name());
+        self.session.refuse(name, code, message);
     }
 
     /// Sends what is left to say, and closes. A peer that neither reads nor closes is cut off after a while.

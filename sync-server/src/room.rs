@@ -16,11 +16,13 @@
 use crate::Limits;
 use crate::committer::Committer;
 use crate::mailbox::{Answer, Group, Mailbox};
+use crate::metrics::Metrics;
 use crate::replay::{Replayed, Tail, replay};
 use crate::store::{Record, Store, StoreError};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
@@ -36,8 +38,8 @@ pub(crate) enum Request {
     Join { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
     /// To have it open no longer.
     Leave { guest: GuestId },
-    /// To edit it. The permit stands for its bytes among all that wait in the server.
-    Edit { guest: GuestId, delta: Delta, bytes: Bytes, permit: OwnedSemaphorePermit },
+    /// To edit it, with a delta that came at `came`. The permit stands for its bytes among all that wait in the server.
+    Edit { guest: GuestId, delta: Box<Delta>, bytes: Bytes, came: Instant, permit: OwnedSemaphorePermit },
     /// What a peer lacks that has only `has`.
     CatchUp { guest: GuestId, has: VersionVector },
     /// To show the others an ephemeral state; an empty one takes it back.
@@ -61,6 +63,7 @@ pub(crate) struct Room {
     limits: Arc<Limits>,
     store: Arc<dyn Store>,
     committer: Committer,
+    metrics: Arc<Metrics>,
     document: Document,
     tail: Tail,
     guests: BTreeMap<GuestId, Guest>,
@@ -80,14 +83,17 @@ impl Room {
         limits: Arc<Limits>,
         store: Arc<dyn Store>,
         committer: Committer,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let Replayed { document, tail } = load(store.clone(), name.clone()).await?;
+        metrics.documents_loaded.inc();
         Ok(Room {
             name,
             channel,
             limits,
             store,
             committer,
+            metrics,
             document,
             tail,
             guests: BTreeMap::new(),
@@ -108,9 +114,9 @@ impl Room {
         let mut others = Vec::new();
         for request in batch {
             match request {
-                Request::Edit { guest, delta, bytes, permit } => {
+                Request::Edit { guest, delta, bytes, came, permit } => {
                     match self.committer.is_sound() {
-                        true => self.apply(guest, delta, bytes, &mut edits),
+                        true => self.apply(guest, delta, bytes, came, &mut edits),
                         false => self.refuse(guest),
                     }
                     drop(permit);
@@ -126,12 +132,13 @@ impl Room {
         Ok(())
     }
 
-    fn apply(&mut self, guest: GuestId, delta: Delta, bytes: Bytes, edits: &mut Edits) {
+    fn apply(&mut self, guest: GuestId, delta: Box<Delta>, bytes: Bytes, came: Instant, edits: &mut Edits) {
         let before = self.document.version().clone();
         let (from, to) = (delta.from().clone(), delta.to().clone());
         match self.document.apply(delta) {
             Ok(_) => {
                 edits.authors.entry(guest).or_default().merge(to.beyond(&from));
+                edits.came.push(came);
                 if before != *self.document.version() {
                     edits.add(before, Sent { from, to, bytes });
                 }
@@ -151,6 +158,7 @@ impl Room {
             let record = Record { document: self.name.clone(), delta, claims: Vec::new() };
             let number = self.committer.append(record).await?;
             self.tail.add(number, bytes);
+            self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
             self.latest_group = None;
             self.fan_out(edits, &group);
         }
@@ -159,6 +167,7 @@ impl Room {
                 guest.mailbox.ack(self.channel, version.clone());
             }
         }
+        edits.came.iter().for_each(|came| self.metrics.acknowledged(came.elapsed()));
         Ok(())
     }
 
@@ -194,6 +203,7 @@ impl Room {
         edits.authors.keys().for_each(|guest| self.refuse(*guest));
         match load(self.store.clone(), self.name.clone()).await {
             Ok(Replayed { document, tail }) => {
+                self.metrics.documents_loaded.inc();
                 // What failed may have been written nonetheless, and nobody has been sent it.
                 if edits.before() != Some(document.version()) {
                     self.guests.values().for_each(|guest| guest.mailbox.lag(self.channel));
@@ -341,11 +351,23 @@ enum News {
     Many(VersionVector),
 }
 
+impl News {
+    /// How many events they are, now that the document is at `version`.
+    fn events(&self, version: &VersionVector) -> u64 {
+        match self {
+            News::None => 0,
+            News::One(before, _) | News::Many(before) => version.events_beyond(before),
+        }
+    }
+}
+
 /// The edits of a batch.
 #[derive(Default)]
 struct Edits {
     /// Who made some, and which.
     authors: BTreeMap<GuestId, VersionVector>,
+    /// When each of them came in.
+    came: Vec<Instant>,
     news: News,
 }
 

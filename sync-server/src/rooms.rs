@@ -6,6 +6,7 @@
 use crate::Limits;
 use crate::committer::Committer;
 use crate::mailbox::{Answer, Mailbox};
+use crate::metrics::{CountedRoom, Metrics, RoomState};
 use crate::room::{Request, Room};
 use crate::store::Store;
 use std::collections::{HashMap, HashSet};
@@ -35,6 +36,7 @@ pub(crate) struct Rooms {
     limits: Arc<Limits>,
     store: Arc<dyn Store>,
     committer: Committer,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
     tasks: TaskTracker,
     open: Mutex<Open>,
@@ -45,10 +47,11 @@ impl Rooms {
         limits: Arc<Limits>,
         store: Arc<dyn Store>,
         committer: Committer,
+        metrics: Arc<Metrics>,
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Arc<Self> {
-        Arc::new(Rooms { limits, store, committer, stop, tasks, open: Mutex::default() })
+        Arc::new(Rooms { limits, store, committer, metrics, stop, tasks, open: Mutex::default() })
     }
 
     /// The door of the room of `name`, which is opened if need be; none if there are too many rooms.
@@ -107,13 +110,20 @@ impl Open {
 
 /// The life of a room: load, serve, end.
 async fn live(rooms: Arc<Rooms>, name: Arc<str>, channel: u32, mut queue: mpsc::Receiver<Request>) {
-    let opened =
-        Room::open(name.clone(), channel, rooms.limits.clone(), rooms.store.clone(), rooms.committer.clone())
-            .await;
+    let mut counted = rooms.metrics.room();
+    let opened = Room::open(
+        name.clone(),
+        channel,
+        rooms.limits.clone(),
+        rooms.store.clone(),
+        rooms.committer.clone(),
+        rooms.metrics.clone(),
+    )
+    .await;
     match opened {
         Ok(mut room) => {
             tracing::debug!(document = %name, channel, "room opened");
-            if !serve(&rooms, &mut room, &name, channel, &mut queue).await {
+            if !serve(&rooms, &mut room, &name, channel, &mut queue, &mut counted).await {
                 rooms.forget(&name, channel);
             }
         }
@@ -133,9 +143,11 @@ async fn serve(
     name: &str,
     channel: u32,
     queue: &mut mpsc::Receiver<Request>,
+    counted: &mut CountedRoom,
 ) -> bool {
     let mut batch = Vec::new();
     loop {
+        counted.is(if room.is_empty() { RoomState::Idle } else { RoomState::Open });
         let idle = async {
             tokio::select! {
                 () = tokio::time::sleep(rooms.limits.room_idle) => {}

@@ -6,6 +6,7 @@
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt, Sink, Stream, StreamExt};
+use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -31,11 +32,12 @@ pub(crate) struct Socket {
     /// Whether something was fed and not flushed.
     fed: bool,
     bytes_max: usize,
+    sent_bytes: Counter,
 }
 
 impl Socket {
-    pub(crate) fn new(socket: WebSocket, bytes_max: usize) -> Self {
-        Socket { socket, waiting: VecDeque::new(), waiting_bytes: 0, fed: false, bytes_max }
+    pub(crate) fn new(socket: WebSocket, bytes_max: usize, sent_bytes: Counter) -> Self {
+        Socket { socket, waiting: VecDeque::new(), waiting_bytes: 0, fed: false, bytes_max, sent_bytes }
     }
 
     /// Queues one message.
@@ -105,6 +107,7 @@ impl Socket {
             ready!(Pin::new(&mut self.socket).poll_ready(context))?;
             if let Some(frame) = self.waiting.pop_front() {
                 self.waiting_bytes -= frame.len();
+                self.sent_bytes.inc_by(frame.len() as u64);
                 self.fed = true;
                 Pin::new(&mut self.socket).start_send(Message::Binary(frame))?;
             }

@@ -66,6 +66,24 @@ pub enum Code {
     Shutdown,
 }
 
+impl Code {
+    /// Its name in logs, metrics and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Malformed => "malformed",
+            Code::TooLarge => "too-large",
+            Code::OutOfOrder => "out-of-order",
+            Code::Incompatible => "incompatible",
+            Code::Silent => "silent",
+            Code::Limit => "limit",
+            Code::Name => "name",
+            Code::ClockSkew => "clock-skew",
+            Code::Unavailable => "unavailable",
+            Code::Shutdown => "shutdown",
+        }
+    }
+}
+
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
