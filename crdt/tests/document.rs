@@ -248,6 +248,7 @@ fn the_decoder_refuses_what_no_replica_tells() {
     assert!(Delta::decode(&with_header(&counters(*b"mn"))).is_ok());
     refused(&counters(*b"nm")); // keys out of order
     refused(&counters(*b"nn")); // one key twice
+    refused(&[&[0x31, 1, b'm', 0, b'n'][..], &[2, 0, 1, 4, 4]].concat()); // one event in two places
     let cut_short = |rest: &[u8]| {
         let decoded = Delta::decode(&with_header(rest));
         assert!(matches!(decoded, Err(DecodeError::Truncated { .. })), "{rest:?}: {decoded:?}");

@@ -54,11 +54,23 @@ impl World {
 
     fn edit(&mut self, who: usize) {
         self.time += 1;
-        let op = random_op_on(&self.replicas[who], &mut self.rng);
+        let now = Time::from_millis(self.time);
+        let mut one_by_one = self.replicas[who].clone();
+        let mut ops = Vec::new();
+        for _ in 0..1 + self.rng.below(4) {
+            let op = random_op_on(&one_by_one, &mut self.rng);
+            self.spec.commit(one_by_one.replica(), one_by_one.version(), self.time, op.clone());
+            one_by_one.commit(now, vec![op.clone()]).unwrap();
+            ops.push(op);
+        }
         let document = &mut self.replicas[who];
-        self.spec.commit(document.replica(), document.version(), self.time, op.clone());
         let before = document.version().clone();
-        document.commit(Time::from_millis(self.time), vec![op]).unwrap();
+        document.commit(now, ops).unwrap();
+        assert_eq!(
+            document.version(),
+            one_by_one.version(),
+            "a commit makes other events than its operations"
+        );
         let delta = document.since(&before);
         self.told.push(Delta::decode(&delta.encode()).unwrap());
     }

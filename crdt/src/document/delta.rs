@@ -13,6 +13,7 @@ use super::limits::{
     EVENTS_MAX, KEY_BYTES_MAX, PATH_KEYS_MAX, POSITION_BYTES_MAX, VALUE_BYTES_MAX, VALUE_DEPTH_MAX,
 };
 use super::log::Run;
+use super::once::Once;
 use super::table::Name;
 use crate::dot::REPLICAS_MAX;
 use crate::position::is_position;
@@ -166,17 +167,22 @@ impl Delta {
         (columns.dots_count, columns.stamps_count) = (cells.dots, cells.stamps);
         let dots_at = reader.at();
         let mut dots = Dots::new(reader.clone(), replicas, cells.dots, columns.expected);
+        let mut once = Once::new(replicas, cells.dots);
         for run in &cells.runs {
             for _ in 0..run.cells {
                 let mut last = None;
                 for _ in 0..run.dots {
-                    let (replica, _) = dots.next()?;
+                    let dot @ (replica, _) = dots.next()?;
                     if last.is_some_and(|last| last >= replica) {
                         return Err(dots.reader.invalid("dot"));
                     }
                     last = Some(replica);
+                    once.meet(dot);
                 }
             }
+        }
+        if once.met_twice() {
+            return Err(dots.reader.invalid("dot"));
         }
         columns.stamps = dots.reader.at();
         let mut stamps = Stamps::new(dots.reader, cells.stamps);

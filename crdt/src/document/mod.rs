@@ -28,6 +28,7 @@ mod kind;
 mod lanes;
 mod log;
 mod merge;
+mod once;
 mod read;
 mod table;
 mod undo;
