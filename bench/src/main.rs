@@ -6,10 +6,12 @@
 mod codec;
 mod crdt;
 mod report;
+mod sync;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: watersmeet-bench crdt [--quick] | codec";
+const USAGE: &str =
+    "usage: watersmeet-bench crdt [--quick] | sync [--quick] [--peer NAME]... [--only TEXT] | codec";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
         ["crdt"] => crdt::compare(1),
         ["crdt", "--quick"] => crdt::compare(50),
         ["crdt", "one", subject, workload, scale, look] => crdt::one(subject, workload, scale, look),
+        ["sync", ref arguments @ ..] if sync::compare(arguments) => {}
         ["codec"] => codec::run(),
         _ => {
             eprintln!("{USAGE}");

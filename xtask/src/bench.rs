@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: measurements, peers beside us in one run.
 
 use crate::run::{self, Error, cargo};
+use crate::wasm;
 use std::path::Path;
+use std::process::Command;
 
 /// The release profile as the peers are best built with; in a folder of its own, so that a release build stays one.
 const PROFILE: [&str; 3] = [
@@ -10,9 +12,41 @@ const PROFILE: [&str; 3] = [
     "profile.measured.codegen-units=1",
 ];
 
-/// Builds the harness with all peers, and runs it.
+/// Builds what `options` ask for, and measures it.
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), Error> {
-    let build = ["run", "--profile", "measured", "-p", "watersmeet-bench", "--features", "peers", "--"];
+    let is_sync = options.first().is_some_and(|first| first == "sync");
+    if is_sync {
+        // The server is a process of its own, beside the harness.
+        run::run(&mut measured(root, &["build", "-p", "watersmeet"]))?;
+        if let Err(cause) = install_peers(root) {
+            eprintln!("the peers are not installed, and will have no figures: {cause}");
+        }
+        let harness = ["run", "-p", "watersmeet-bench", "--features", "yjs", "--"];
+        return run::run(measured(root, &harness).args(options));
+    }
+    run::run(measured(root, &["run", "-p", "watersmeet-bench", "--features", "peers", "--"]).args(options))
+}
+
+fn measured(root: &Path, build: &[&str]) -> Command {
     let profile = PROFILE.into_iter().flat_map(|setting| ["--config", setting]);
-    run::run(cargo(root, profile.chain(build)).args(options))
+    let (verb, rest) = build.split_at(1);
+    let mut command = cargo(root, profile.chain(verb.iter().copied()));
+    command.args(["--profile", "measured"]).args(rest);
+    command
+}
+
+/// Installs the servers to compare with, in `target/bench/peers`, unless that has been done.
+fn install_peers(root: &Path) -> Result<(), Error> {
+    let (from, to) = (root.join("bench/peers"), root.join("target/bench/peers"));
+    let file_error = |path: &Path, cause| Error::File(path.display().to_string(), cause);
+    std::fs::create_dir_all(&to).map_err(|cause| file_error(&to, cause))?;
+    for name in ["package.json", "package-lock.json", "hocuspocus.mjs"] {
+        let (from, to) = (from.join(name), to.join(name));
+        let wanted = std::fs::read(&from).map_err(|cause| file_error(&from, cause))?;
+        // A lock file that is newer than what is installed would have it installed again.
+        if std::fs::read(&to).ok().as_ref() != Some(&wanted) {
+            std::fs::write(&to, wanted).map_err(|cause| file_error(&to, cause))?;
+        }
+    }
+    wasm::npm_install(&to)
 }

@@ -23,6 +23,8 @@ usage: cargo xtask COMMAND
   test                             every test there is; ends with `N passed, M failed`
   wasm                             the WASM module, the npm package and the web app
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
+  bench sync [--quick] [--peer NAME]... [--only TEXT]
+                                   the server under load, beside other servers; writes target/bench/sync.json
   fuzz [--seconds N] [TARGET]      feed every decoder and session with bytes from strangers, for N seconds each (60)
   traps                            build each known trap into a copy of the core, and see that a test fails";
 

@@ -29,6 +29,7 @@ use record::{Look, Record};
 use std::time::{Duration, Instant};
 use workloads::Past;
 
+pub(crate) use data::keys;
 pub(crate) use runner::compare;
 
 #[global_allocator]

@@ -1,0 +1,94 @@
+//! The sync server under load, beside the peers': what is acknowledged and how fast, how far one edit spreads, what an
+//! idle connection costs, how a newcomer catches up, and what is left after a crash.
+//!
+//! Each run starts the real server binary on an empty folder and drives it over real sockets from one thread. Every
+//! edit is checked to have come where it should; whoever loses one has no figure.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "a harness: its counts are far below 2^52"
+)]
+
+mod failure;
+mod figures;
+mod floor;
+mod idle;
+mod join;
+mod line;
+mod ours;
+mod process;
+mod runner;
+mod spread;
+mod subject;
+mod survive;
+mod table;
+mod write;
+#[cfg(feature = "yjs")]
+mod yjs;
+
+use failure::Failure;
+use figures::Figures;
+use std::time::Duration;
+use subject::Subject;
+
+pub(crate) use runner::compare;
+
+/// A workload: its name, and how it is measured.
+#[derive(Clone, Copy, Debug)]
+struct Workload {
+    name: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Writers, with or without readers.
+    Write(write::Load),
+    /// One writer, many readers.
+    Spread(spread::Load),
+    /// So many idle connections.
+    Idle(usize),
+    /// A newcomer to a document of so many entries.
+    Join(usize),
+    /// A crash after so many edits.
+    Survive(usize),
+}
+
+/// All workloads, at `1 / scale` of their length.
+fn workloads(scale: usize) -> Vec<Workload> {
+    let write = |name, writers, readers, edits: usize, window, every| {
+        let edits = (edits / scale).max(10);
+        Workload { name, kind: Kind::Write(write::Load { writers, readers, edits, window, every }) }
+    };
+    let pace = Some(Duration::from_millis(50));
+    vec![
+        write("1 writer, one edit at a time", 1, false, 5_000, 1, None),
+        write("1 writer, pipelined", 1, false, 100_000, 256, None),
+        write("50 writers and 50 readers, pipelined", 50, true, 10_000, 256, None),
+        write("500 writers, pipelined", 500, false, 1_000, 64, None),
+        write("50 writers and 50 readers, 20 edits/s each", 50, true, 200, 64, pace),
+        Workload {
+            name: "1 writer at 20 edits/s, 500 readers",
+            kind: Kind::Spread(spread::Load {
+                readers: 500,
+                edits: (200 / scale).max(40),
+                every: Duration::from_millis(50),
+            }),
+        },
+        Workload { name: "10,000 idle connections", kind: Kind::Idle(10_000 / scale) },
+        Workload { name: "a document of 100,000 entries", kind: Kind::Join(100_000 / scale) },
+        Workload { name: "SIGKILL after 1,000 safe edits", kind: Kind::Survive(1_000) },
+    ]
+}
+
+/// Runs a workload once.
+async fn measure(workload: &Workload, subject: &dyn Subject) -> Result<Figures, Failure> {
+    match &workload.kind {
+        Kind::Write(load) => write::measure(subject, load).await,
+        Kind::Spread(load) => spread::measure(subject, load).await,
+        Kind::Idle(connections) => idle::measure(subject, *connections).await,
+        Kind::Join(entries) => join::measure(subject, *entries).await,
+        Kind::Survive(edits) => survive::measure(subject, *edits).await,
+    }
+}
