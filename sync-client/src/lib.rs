@@ -106,6 +106,13 @@ impl Client {
         DocumentHandle::new(self.clone(), name, events, progress)
     }
 
+    /// Connects at once instead of waiting, if there is no connection: whoever knows that the network has come back
+    /// need not wait for the next attempt.
+    pub fn hurry(&self) {
+        self.lock().core.hurry(shared::now());
+        self.wake();
+    }
+
     /// Why there is no connection now, if there is none and a reason is known.
     pub fn trouble(&self) -> Option<String> {
         self.lock().trouble.clone()

@@ -20,7 +20,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   demo [--port PORT] [--data DIR]  build everything, serve it, and print the address (8080, target/demo);
                                    with --check: see that all of it answers, and stop
-  test                             every test there is; ends with `N passed, M failed`
+  test [--crashes N]               every test there is; ends with `N passed, M failed`; kills the server N times (20)
   wasm                             the WASM module, the npm package and the web app
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
   bench sync [--quick] [--peer NAME]... [--only TEXT]
@@ -33,7 +33,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((command, options)) if command == "demo" => demo::run(root, options),
-        Some((command, [])) if command == "test" => return test::run(root),
+        Some((command, options)) if command == "test" => match test::crashes(options) {
+            Ok(crashes) => return test::run(root, crashes.as_deref()),
+            Err(error) => Err(error),
+        },
         Some((command, [])) if command == "wasm" => wasm::package(root).and_then(|()| wasm::web(root)),
         Some((command, options)) if command == "bench" => bench::run(root, options),
         Some((command, options)) if command == "fuzz" => fuzz::run(root, options),

@@ -14,11 +14,20 @@ struct Tally {
     broken: Vec<String>,
 }
 
+/// How often the server is killed, if the options say so.
+pub(crate) fn crashes(options: &[String]) -> Result<Option<String>, Error> {
+    match options {
+        [] => Ok(None),
+        [option, count] if option == "--crashes" && count.parse::<u32>().is_ok() => Ok(Some(count.clone())),
+        _ => Err(Error::Missing("usage: cargo xtask test [--crashes N]".to_owned())),
+    }
+}
+
 /// Runs everything, whatever fails on the way; succeeds if nothing failed.
-pub(crate) fn run(root: &Path) -> ExitCode {
+pub(crate) fn run(root: &Path, crashes: Option<&str>) -> ExitCode {
     let mut tally = Tally::default();
     let start = Instant::now();
-    rust(root, &mut tally);
+    rust(root, &mut tally, crashes);
     browser(root, &mut tally);
     println!("\n{:.0} s in all", start.elapsed().as_secs_f64());
     for broken in &tally.broken {
@@ -28,7 +37,7 @@ pub(crate) fn run(root: &Path) -> ExitCode {
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn rust(root: &Path, tally: &mut Tally) {
+fn rust(root: &Path, tally: &mut Tally, crashes: Option<&str>) {
     tally.check("formatting", || run::run(&mut cargo(root, ["fmt", "--all", "--check"])));
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     tally.check("clippy", || run::run(&mut cargo(root, clippy)));
@@ -39,7 +48,9 @@ fn rust(root: &Path, tally: &mut Tally) {
     tally.check("the core for WASM", || run::run(&mut cargo(root, bare)));
     // Tests start the binary, so it is built first.
     tally.check("the binary", || run::run(&mut cargo(root, ["build", "-p", "watersmeet"])));
-    tally.tests("Rust tests", &mut cargo(root, ["test", "--workspace", "--no-fail-fast"]));
+    let mut tests = cargo(root, ["test", "--workspace", "--no-fail-fast"]);
+    tests.envs(crashes.map(|count| ("WATERSMEET_CRASHES", count)));
+    tally.tests("Rust tests", &mut tests);
     tally.check("the traps are noticed", || traps::run(root));
 }
 
