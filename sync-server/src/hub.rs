@@ -11,6 +11,7 @@ use crate::{Limits, Origins, ServerError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -84,18 +85,24 @@ impl Hub {
         Some((GuestId(self.guests.fetch_add(1, Ordering::Relaxed)), permit))
     }
 
-    /// Ends connections, then rooms, then the committer.
+    /// Ends connections, then rooms, then the committer, within the time that [`Limits::drain`] gives: three quarters
+    /// of it are for the peers.
     pub(crate) async fn shutdown(&self) {
+        let deadline = Instant::now() + self.limits.drain;
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(self.limits.drain, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(self.limits.drain * 3 / 4, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "some connections did not end in time and are cut off");
         }
-        self.committer.close().await;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // It ends early only by a panic, which has been printed.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let closed = async {
+            self.committer.close().await;
+            while thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if tokio::time::timeout_at(deadline.into(), closed).await.is_err() {
+            tracing::error!("the store does not answer and is left as it is; what was acknowledged is safe");
         }
     }
 }

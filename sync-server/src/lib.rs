@@ -125,11 +125,22 @@ pub async fn serve(
         stopping.cancel();
     };
     let drain = server.hub.limits.drain;
-    let result = tokio::select! {
-        result = axum::serve(listener, app).with_graceful_shutdown(graceful) => result,
-        // A download that does not end holds up nobody for longer than that.
-        () = async { stopped.cancelled().await; tokio::time::sleep(drain).await } => Ok(()),
+    let http = async {
+        let result = tokio::select! {
+            result = axum::serve(listener, app).with_graceful_shutdown(graceful) => result,
+            // A download that does not end holds up nobody for longer than that.
+            () = async { stopped.cancelled().await; tokio::time::sleep(drain).await } => Ok(()),
+        };
+        server.hub.stop.cancel();
+        result
     };
-    server.shutdown().await;
+    // Side by side, so that what a download takes is not taken from those who sync.
+    let ((), result) = tokio::join!(
+        async {
+            server.hub.stop.cancelled().await;
+            server.shutdown().await
+        },
+        http
+    );
     result
 }

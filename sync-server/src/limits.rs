@@ -48,7 +48,7 @@ pub struct Limits {
     pub mend: Duration,
     /// How long at most until it is looked again.
     pub mend_max: Duration,
-    /// How long connections and rooms may take to end when the server stops.
+    /// How long the server may take to end: to commit and acknowledge what came, and to say goodbye.
     pub drain: Duration,
 }
 

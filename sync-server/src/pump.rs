@@ -17,6 +17,7 @@ use axum::extract::ws::{Message, WebSocket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite;
 use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Violation};
 use watersmeet_crdt::{Time, VersionVector};
@@ -92,13 +93,39 @@ impl Connection {
                 // What waits for the peer stays in the mailbox, where it is merged, until the socket can take it.
                 () = self.mailbox.posted(), if self.socket.is_idle() => self.deliver(),
                 () = tokio::time::sleep(sleep) => self.session.handle(now(), Input::Tick).map_err(ended),
-                () = self.hub.stop.cancelled() => {
-                    Err(self.end(Code::Shutdown, "the server is going down; connect again"))
-                }
+                () = self.hub.stop.cancelled() => Err(self.finish().await),
             };
             if let Err(end) = result {
                 return end;
             }
+        }
+    }
+
+    /// Says goodbye because the server stops, after what came before has been committed and acknowledged, unless that
+    /// takes too long.
+    async fn finish(&mut self) -> End {
+        let settled = async {
+            let mut answers = Vec::new();
+            for door in self.doors.values() {
+                let (settled, answer) = oneshot::channel();
+                // A room that has ended has nothing left to settle.
+                if door.requests.send(Request::Settle { settled }).await.is_ok() {
+                    answers.push(answer);
+                }
+            }
+            for answer in answers {
+                let _ = answer.await;
+            }
+        };
+        if tokio::time::timeout(self.hub.limits.drain / 2, settled).await.is_err() {
+            tracing::warn!(
+                connection = self.guest.0,
+                "edits were not committed in time; their author keeps them"
+            );
+        }
+        match self.deliver() {
+            Ok(()) => self.end(Code::Shutdown, "the server is going down; connect again"),
+            Err(end) => end,
         }
     }
 

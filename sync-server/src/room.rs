@@ -23,7 +23,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
 
@@ -42,6 +42,8 @@ pub(crate) enum Request {
     Edit { guest: GuestId, delta: Box<Delta>, bytes: Bytes, came: Instant, permit: OwnedSemaphorePermit },
     /// What a peer lacks that has only `has`.
     CatchUp { guest: GuestId, has: VersionVector },
+    /// To be told when all that was asked before has been done.
+    Settle { settled: oneshot::Sender<()> },
     /// To show the others an ephemeral state; an empty one takes it back.
     Present { guest: GuestId, state: Bytes },
 }
@@ -272,6 +274,8 @@ impl Room {
                 }
             }
             Request::Present { guest, state } => self.present(guest, state),
+            // Whoever does not wait any more needs no answer.
+            Request::Settle { settled } => drop(settled.send(())),
             Request::Edit { .. } => {}
         }
     }

@@ -200,3 +200,22 @@ async fn a_database_that_may_not_grow_refuses_edits_until_it_may() {
     drop(client);
     server.stop().await;
 }
+
+/// A disk that hangs holds up the end no longer than the operator allows; what was written before is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_does_not_keep_the_server_from_ending() {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let limits = Limits { drain: Duration::from_millis(400), ..Limits::default() };
+    let server = start(Shared(store.clone()), limits).await;
+    let (_client, document) = server.open("map").await;
+    document.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+    patiently("durable", document.durable()).await.unwrap();
+    store.hold(true);
+    document.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+    until("the append hangs", || store.waiting.load(Ordering::SeqCst) > 1).await;
+    server.stop().await;
+    assert_eq!(document.status().not_on_server, 1, "acknowledged without being written");
+    assert_eq!(replay(&store.inner, "map").counter(&["count"]), 1);
+    store.hold(false);
+}

@@ -91,6 +91,11 @@ impl Raw {
         self.send(Message::Binary(frame.encode().into())).await;
     }
 
+    /// Says a frame that is encoded already.
+    pub async fn send_bytes(&mut self, frame: Vec<u8>) {
+        self.send(Message::Binary(frame.into())).await;
+    }
+
     /// Sends any message. The server may have closed already.
     pub async fn send(&mut self, message: Message) {
         let _ = self.sink.send(message).await;

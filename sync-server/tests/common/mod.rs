@@ -56,6 +56,8 @@ pub(crate) struct Faulty {
     writes_nonetheless: bool,
     pub(crate) appends: AtomicUsize,
     pub(crate) checks: AtomicUsize,
+    /// Appends that were begun.
+    pub(crate) waiting: AtomicUsize,
     held: Mutex<bool>,
     released: Condvar,
 }
@@ -69,6 +71,7 @@ impl Faulty {
             writes_nonetheless,
             appends: AtomicUsize::new(0),
             checks: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             held: Mutex::new(false),
             released: Condvar::new(),
         })
@@ -97,6 +100,7 @@ impl Store for Shared {
     }
 
     fn append(&self, records: &[Record]) -> Result<Vec<u64>, StoreError> {
+        self.0.waiting.fetch_add(1, Ordering::SeqCst);
         drop(self.0.released.wait_while(self.0.held.lock().unwrap(), |held| *held).unwrap());
         if self.0.fails.load(Ordering::SeqCst) {
             if self.0.writes_nonetheless {
