@@ -26,7 +26,7 @@ const TRAPS: [Trap; 15] = [
     Trap {
         name: "2: a removal takes no dot",
         noticed_by: "spec",
-        file: "document/edit.rs",
+        file: "document/edit/hand.rs",
         right: "self.dot();\n        for id in found {",
         wrong: "for id in found {",
     },
@@ -61,7 +61,7 @@ const TRAPS: [Trap; 15] = [
     Trap {
         name: "4: bottom is stored in a document",
         noticed_by: "spec",
-        file: "document/table.rs",
+        file: "document/table/mod.rs",
         right: "let gone = id != ROOT && self.is_bottom(id);",
         wrong: "let gone = id != ROOT && self.is_bottom(id) && !self.is_container(id);",
     },

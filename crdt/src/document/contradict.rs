@@ -4,9 +4,11 @@
 //! device was copied together with its replica id. What was applied stays; whoever guards a document can refuse the rest.
 
 use super::Few;
-use super::delta::{Contents, DecodeError, Delta, Visitor};
+use super::columns::Contents;
+use super::delta::{DecodeError, Delta};
 use super::kind::Kind;
 use super::table::{Events, Id, Name, ROOT, Table};
+use super::walk::Visitor;
 use crate::{Dot, ReplicaId, Stamp, Value, VersionVector};
 
 /// The first event of a delta that is alive in a table at `version`, and is another event there.

@@ -11,7 +11,8 @@
 //! A state is the delta from nothing; there is no second format.
 
 use super::Few;
-use super::delta::{Delta, Offsets, Replica};
+use super::columns::Offsets;
+use super::delta::{Delta, Replica};
 use super::kind::{Kind, Payload};
 use super::log::{Lacking, Run};
 use super::table::{Events, Id, ROOT, Table, Written, first_bytes};

@@ -12,10 +12,12 @@
 
 use super::Few;
 use super::change::Recorder;
-use super::delta::{Contents, DecodeError, Delta, Visitor};
+use super::columns::Contents;
+use super::delta::{DecodeError, Delta};
 use super::kind::Kind;
 use super::log::{Removed, Run};
 use super::table::{Id, Name, ROOT, Table, Written};
+use super::walk::Visitor;
 use crate::{Dot, ReplicaId, VersionVector};
 
 /// Merges a delta into the table of a document at `version`, which covers what the delta builds on. Answers with

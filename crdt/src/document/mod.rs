@@ -20,6 +20,7 @@
 pub mod limits;
 
 mod change;
+mod columns;
 mod contradict;
 mod delta;
 mod edit;
@@ -32,6 +33,8 @@ mod once;
 mod read;
 mod table;
 mod undo;
+mod values;
+mod walk;
 
 pub use change::{Change, What};
 pub use delta::{DecodeError, Delta};

@@ -8,13 +8,19 @@
 //! The one idea: an entry is found from either side in constant time, so a change costs what it changes. What is
 //! removed leaves both indexes and the arena; nothing remembers it but the log.
 
+mod events;
+mod name;
+mod order;
+
+pub(crate) use events::{Events, Written};
+pub(crate) use name::{Name, first_bytes};
+pub(crate) use order::Children;
+
 use super::kind::{Kind, Payload};
 use super::lanes::Lanes;
-use crate::value::canonical;
-use crate::{Dot, Stamp, Value};
+use crate::{Dot, Value};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::OnceLock;
 
@@ -23,23 +29,6 @@ pub(crate) type Id = u32;
 
 /// The root map, which is always there.
 pub(crate) const ROOT: Id = 0;
-
-/// An event that is alive: that it happened, when, and what it said.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Written {
-    pub(crate) dot: Dot,
-    /// For registers and elements of lists; else zero.
-    pub(crate) stamp: Stamp,
-    /// As the kind's [`Payload`] says; else null.
-    pub(crate) value: Value,
-}
-
-impl Written {
-    /// An event that says nothing but that it happened.
-    pub(crate) fn bare(dot: Dot) -> Self {
-        Written { dot, stamp: Stamp::default(), value: Value::Null }
-    }
-}
 
 /// A key, an item of a set, or an element of a list.
 #[derive(Clone, Debug)]
@@ -64,65 +53,6 @@ pub(crate) enum Holds {
     Events(Vec<Written>),
     /// Further entries.
     Children(Box<Children>),
-}
-
-impl Default for Children {
-    fn default() -> Self {
-        Children { ids: Vec::new(), ordered: true, order: OnceLock::new() }
-    }
-}
-
-impl Children {
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
-    }
-}
-
-/// The entries below one.
-#[derive(Clone, Debug)]
-pub(crate) struct Children {
-    ids: Vec<Id>,
-    /// Whether `ids` are in the order of their names. A list's always are.
-    ordered: bool,
-    /// `ids` in the order of their names, once somebody has asked for it.
-    order: OnceLock<Box<[Id]>>,
-}
-
-/// A name to look for, without a copy of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Name<'a> {
-    Text(&'a str),
-    Bytes(&'a [u8]),
-    Value(&'a Value),
-}
-
-impl<'a> From<&'a Value> for Name<'a> {
-    fn from(value: &'a Value) -> Self {
-        match value {
-            Value::Text(text) => Name::Text(text),
-            Value::Bytes(bytes) => Name::Bytes(bytes),
-            value => Name::Value(value),
-        }
-    }
-}
-
-impl Name<'_> {
-    fn is(self, value: &Value) -> bool {
-        match (self, value) {
-            (Name::Text(ours), Value::Text(theirs)) => *ours == **theirs,
-            (Name::Bytes(ours), Value::Bytes(theirs)) => *ours == **theirs,
-            (Name::Value(ours), theirs) => ours == theirs,
-            _ => false,
-        }
-    }
-
-    fn into_value(self) -> Value {
-        match self {
-            Name::Text(text) => Value::from(text),
-            Name::Bytes(bytes) => Value::from(bytes),
-            Name::Value(value) => value.clone(),
-        }
-    }
 }
 
 /// See the [module](self).
@@ -237,49 +167,6 @@ impl Table {
         id
     }
 
-    fn place_child(&mut self, parent: Id, id: Id) {
-        let ids = &self.children(parent).ids;
-        let follows = ids.last().is_none_or(|last| self.in_order(*last, id) == Ordering::Less);
-        if self.entry(parent).kind == Kind::List {
-            let at = if follows { ids.len() } else { self.index_in_list(id) };
-            self.children_mut(parent).ids.insert(at, id);
-        } else {
-            let at = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-            let children = self.children_mut(parent);
-            children.ids.push(id);
-            children.ordered &= follows;
-            self.entry_mut(id).at = at;
-        }
-    }
-
-    /// Lets new elements of a list wait, so that many of them are put into their places at once.
-    pub(crate) fn fill(&mut self, list: Id) {
-        self.filling = Some((list, Vec::new()));
-    }
-
-    /// Puts into their places the elements that have been made since [`fill`](Self::fill).
-    pub(crate) fn filled(&mut self) {
-        const FEW: usize = 32;
-        let Some((list, waiting)) = self.filling.take() else { return };
-        if waiting.len() < FEW {
-            return waiting.into_iter().for_each(|id| self.place_child(list, id));
-        }
-        let mut ids = std::mem::take(&mut self.children_mut(list).ids);
-        ids.extend(waiting);
-        // Two ascending runs, which this sort merges.
-        ids.sort_by(|a, b| self.in_order(*a, *b));
-        self.children_mut(list).ids = ids;
-    }
-
-    /// Removes the elements of a list that hold nothing, all at once, and the list if that leaves it empty.
-    pub(crate) fn sweep(&mut self, list: Id) {
-        let ids = std::mem::take(&mut self.children_mut(list).ids);
-        let (gone, left): (Vec<Id>, Vec<Id>) = ids.into_iter().partition(|id| self.is_bottom(*id));
-        self.children_mut(list).ids = left;
-        gone.into_iter().for_each(|id| self.forget_entry(id));
-        self.prune(list);
-    }
-
     /// What stands below an entry, in no order.
     pub(crate) fn children(&self, id: Id) -> &Children {
         static NONE: Children = Children { ids: Vec::new(), ordered: true, order: OnceLock::new() };
@@ -298,33 +185,6 @@ impl Table {
             }
             Holds::Dot(_) | Holds::Events(_) => unreachable!("made to hold children just now"),
         }
-    }
-
-    /// What stands below an entry, by name and then by kind.
-    pub(crate) fn ordered(&self, id: Id) -> &[Id] {
-        let Children { ids, ordered, order } = self.children(id);
-        if *ordered { ids } else { order.get_or_init(|| self.sorted(ids)) }
-    }
-
-    /// The ids by name and kind. Most names differ in their first eight bytes, which are compared without a visit.
-    fn sorted(&self, ids: &[Id]) -> Box<[Id]> {
-        let mut keyed: Vec<(u64, Id)> =
-            ids.iter().map(|id| (first_bytes(&self.entry(*id).name), *id)).collect();
-        keyed.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| self.in_order(*x, *y)));
-        keyed.into_iter().map(|(_, id)| id).collect()
-    }
-
-    /// The order of siblings.
-    pub(crate) fn in_order(&self, a: Id, b: Id) -> Ordering {
-        let (a, b) = (self.entry(a), self.entry(b));
-        a.name.cmp(&b.name).then(a.kind.cmp(&b.kind))
-    }
-
-    /// Where an element stands in its list.
-    pub(crate) fn index_in_list(&self, id: Id) -> usize {
-        let entry = self.entry(id);
-        let ids = &self.children(entry.parent).ids;
-        ids.partition_point(|sibling| self.entry(*sibling).name < entry.name)
     }
 
     /// The live events of an entry, by dot.
@@ -554,40 +414,9 @@ impl Table {
     fn hash(&self, parent: Id, kind: Kind, name: Name<'_>) -> u32 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u64(u64::from(parent) << 8 | u64::from(kind as u8));
-        match name {
-            Name::Text(text) => hasher.write(text.as_bytes()),
-            Name::Bytes(bytes) => hasher.write(bytes),
-            Name::Value(value) => hash_value(value, &mut hasher),
-        }
+        name.hash(&mut hasher);
         let hash = hasher.finish();
         u32::try_from((hash ^ hash >> 32) & u64::from(u32::MAX)).unwrap_or_default()
-    }
-}
-
-/// The live events of an entry.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Events<'a> {
-    Dot(Dot),
-    Written(&'a [Written]),
-}
-
-impl<'a> Events<'a> {
-    pub(crate) fn dots(self) -> impl Iterator<Item = Dot> + 'a {
-        let (one, many) = match self {
-            Events::Dot(dot) => (Some(dot), &[][..]),
-            Events::Written(written) => (None, written),
-        };
-        one.into_iter().chain(many.iter().map(|event| event.dot))
-    }
-
-    /// Those that say something.
-    pub(crate) fn written(self) -> &'a [Written] {
-        if let Events::Written(written) = self { written } else { &[] }
-    }
-
-    /// The winner: of the latest stamp, then of the greatest dot.
-    pub(crate) fn winner(self) -> Option<&'a Written> {
-        self.written().iter().max_by_key(|event| (event.stamp, event.dot))
     }
 }
 
@@ -602,34 +431,4 @@ fn holds(entry: &Entry, dot: Dot) -> bool {
 /// The table wants 64 bits, of which it uses the upper 7 and the lower ones.
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
-}
-
-fn hash_value(value: &Value, hasher: &mut impl Hasher) {
-    match value {
-        Value::Null => hasher.write_u8(0),
-        Value::Bool(bool) => hasher.write_u8(1 + u8::from(*bool)),
-        Value::Int(int) => hasher.write_i64(*int),
-        Value::Float(float) => hasher.write_u64(canonical(*float).to_bits()),
-        Value::Text(text) => hasher.write(text.as_bytes()),
-        Value::Bytes(bytes) => hasher.write(bytes),
-        Value::List(items) => items.iter().for_each(|item| hash_value(item, hasher)),
-    }
-}
-
-/// A number in the order of the values, as far as it goes: the tag, and the first seven bytes.
-pub(crate) fn first_bytes(value: &Value) -> u64 {
-    const SIGN: u64 = 1 << 63;
-    let first = |bytes: &[u8]| {
-        let mut first = [0; 8];
-        let n = bytes.len().min(8);
-        first[..n].copy_from_slice(&bytes[..n]);
-        u64::from_be_bytes(first)
-    };
-    let first = match value {
-        Value::Text(text) => first(text.as_bytes()),
-        Value::Bytes(bytes) => first(bytes),
-        Value::Int(int) => int.cast_unsigned() ^ SIGN,
-        Value::Null | Value::Bool(_) | Value::Float(_) | Value::List(_) => 0,
-    };
-    u64::from(value.tag()) << 56 | first >> 8
 }
