@@ -9,14 +9,14 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use watersmeet_client::Client;
+use watersmeet_client::{Client, DocumentHandle};
 use watersmeet_crdt::session::{Code, Frame};
 use watersmeet_crdt::{Document, ReplicaId};
 use watersmeet_tests::{Raw, Server, patiently, until};
 
 const WRITERS: usize = 8;
 
-/// Says "put this there" as often as it is allowed to, and reads only what it is told to expect.
+/// The frame of one more edit.
 fn edit(document: &mut Document, channel: u32, number: i64) -> Vec<u8> {
     let before = document.version().clone();
     document.edit(now(), |tx| tx.set(&["raw"], number)).unwrap();
@@ -28,18 +28,15 @@ fn now() -> watersmeet_crdt::Time {
     watersmeet_crdt::Time::from_millis(u64::try_from(since.as_millis()).unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sigterm_under_load_commits_acknowledges_and_says_goodbye() {
-    let mut server = Server::start();
-    // Eight who write as fast as they can.
-    let stop = Arc::new(AtomicBool::new(false));
+/// Some who write as fast as they can until they are told to stop.
+async fn writers(server: &Server, stop: &Arc<AtomicBool>) -> Vec<(Client, DocumentHandle)> {
     let mut writers = Vec::new();
     for n in 0..WRITERS {
         let client = Client::connect(&server.url()).await.unwrap();
         let document = client.open(&format!("document {}", n % 3));
         patiently("synced", document.synced()).await.unwrap();
         let (writing, stop) = (document.clone(), stop.clone());
-        let task = tokio::spawn(async move {
+        tokio::spawn(async move {
             for n in 0_i64.. {
                 if stop.load(Ordering::SeqCst) {
                     return;
@@ -48,8 +45,16 @@ async fn sigterm_under_load_commits_acknowledges_and_says_goodbye() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
-        writers.push((client, document, task));
+        writers.push((client, document));
     }
+    writers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_under_load_commits_acknowledges_and_says_goodbye() {
+    let mut server = Server::start();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers = writers(&server, &stop).await;
     // One who asks for a large document again and again, and reads nothing of it.
     let large = Client::connect(&server.url()).await.unwrap().open("large");
     large.edit(|tx| tx.set(&["text"], "x".repeat(2 << 20).as_str())).unwrap();
@@ -67,7 +72,7 @@ async fn sigterm_under_load_commits_acknowledges_and_says_goodbye() {
     let channel = raw.open("document 0").await;
     let mut own = Document::new(ReplicaId::new(77));
     until("edits are acknowledged", || {
-        writers.iter().all(|(client, document, _)| document.on_server().seq(client.replica()) > 20)
+        writers.iter().all(|(client, document)| document.on_server().seq(client.replica()) > 20)
     })
     .await;
     for n in 0..20 {
@@ -92,7 +97,7 @@ async fn sigterm_under_load_commits_acknowledges_and_says_goodbye() {
     stop.store(true, Ordering::SeqCst);
     let promised: Vec<_> = writers
         .iter()
-        .map(|(client, document, _)| {
+        .map(|(client, document)| {
             (document.name(), client.replica(), document.on_server().seq(client.replica()))
         })
         .chain([("document 0", ReplicaId::new(77), acknowledged)])
