@@ -6,7 +6,7 @@
 //! server* only when the server has said that it is on its disk.
 
 use crate::document::{EditError, Transaction};
-use crate::session::{Code, Event, Input, Limits, Output, Session, Violation};
+use crate::session::{Code, Event, Input, Limits, Output, Session, Token, Violation};
 use crate::{Change, Delta, Document, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,13 +21,16 @@ const BACKOFF_MAX_MILLIS: u64 = 15_000;
 const UNAVAILABLE_MILLIS: u64 = 5_000;
 /// How long after edits were refused for their times it is looked whether the clock has been set, in milliseconds.
 const CLOCK_SKEW_MILLIS: u64 = 5_000;
+/// How long after a document was too large for an edit it is sent again, in milliseconds.
+const FULL_MILLIS: u64 = 5_000;
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Send these bytes as one message.
     Send(Bytes),
-    /// Open a connection, then call [`Client::connected`] or [`Client::disconnected`].
+    /// Open a connection, with a token that is valid now if the server asks for one; then call [`Client::connected`]
+    /// or [`Client::disconnected`].
     Connect,
     /// Close the connection; it is no longer of use.
     Disconnect,
@@ -65,7 +68,8 @@ pub enum Notice {
         /// The state.
         state: Bytes,
     },
-    /// The server refused something of a document.
+    /// The server refused a document, or edits of it, which are kept. Until that changes,
+    /// [`Client::refusal`] tells of it.
     Refused {
         /// Which document.
         name: String,
@@ -89,6 +93,15 @@ pub struct Edited {
     pub version: VersionVector,
 }
 
+/// Why the server does not take a document's edits, or does not open it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// For programs.
+    pub code: Code,
+    /// For people.
+    pub message: String,
+}
+
 /// Where a document's edits are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -98,6 +111,8 @@ pub struct Status {
     pub not_on_device: u64,
     /// Edits that the server has not acknowledged as durable yet.
     pub not_on_server: u64,
+    /// Why the server refuses the document, or edits of it; they are kept.
+    pub refused: Option<Code>,
 }
 
 #[derive(Debug)]
@@ -110,8 +125,21 @@ struct Entry {
     ask_again: Option<Time>,
     /// When to look whether the clock that the server refused has been set.
     look_at_clock: Option<Time>,
+    refusal: Option<Refusal>,
+    hold: Hold,
     presence: Bytes,
     reported: Status,
+}
+
+/// Whether edits are held back because the server refused some: it would refuse the next too, or not look at them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hold {
+    #[default]
+    No,
+    /// Until that time.
+    Until(Time),
+    /// Until it says what it lacks, or there is another connection.
+    UntilAsked,
 }
 
 /// Whether there is a connection, or when there will be.
@@ -197,6 +225,8 @@ impl Client {
             channel: None,
             ask_again: None,
             look_at_clock: None,
+            refusal: None,
+            hold: Hold::No,
             presence: Bytes::new(),
             reported: Status::default(),
         };
@@ -225,6 +255,11 @@ impl Client {
     /// Where an open document's edits are.
     pub fn status(&self, name: &str) -> Status {
         self.entries.get(name).map(|entry| entry.status(self.stores)).unwrap_or_default()
+    }
+
+    /// Why the server refuses an open document, or edits of it, if it does.
+    pub fn refusal(&self, name: &str) -> Option<&Refusal> {
+        self.entries.get(name)?.refusal.as_ref()
     }
 
     /// What the server is known to have of an open document, durably.
@@ -310,14 +345,14 @@ impl Client {
         }
     }
 
-    /// Says that the connection is open.
-    pub fn connected(&mut self, now: Time) {
+    /// Says that the connection is open, and by which token the server may know who calls.
+    pub fn connected(&mut self, now: Time, token: Token) {
         if matches!(self.link, Link::Offline) {
             self.actions.push_back(Action::Disconnect);
             return;
         }
         self.connected_at = now;
-        let mut session = Session::call(now, self.replica, self.limits.clone());
+        let mut session = Session::call(now, self.replica, token, self.limits.clone());
         for (name, entry) in &self.entries {
             session.open(name, entry.document.version().clone());
         }
@@ -362,7 +397,7 @@ impl Client {
 
     /// What to do next.
     pub fn poll(&mut self, now: Time) -> Action {
-        let due = self.look_at_clock(now).min(self.ask_again(now));
+        let due = self.look_at_clock(now).min(self.ask_again(now)).min(self.send_again(now));
         let session_deadline = self.drain_session(now).min(due);
         if let Some(action) = self.actions.pop_front() {
             return action;
@@ -429,29 +464,25 @@ impl Client {
                 let Some(name) = self.name_of(channel) else { return };
                 if let Some(entry) = self.entries.get_mut(&name) {
                     entry.on_server.merge(version);
+                    entry.forget_refusal_if_done();
                 }
                 self.report(&name);
             }
             Event::Lacks { channel } => {
-                if let Some(name) = self.name_of(channel) {
-                    self.flush(&name);
+                let Some(name) = self.name_of(channel) else { return };
+                if let Some(entry) = self.entries.get_mut(&name) {
+                    entry.hold = Hold::No;
+                    entry.refusal.take_if(|refusal| refusal.code.passes());
                 }
+                self.flush(&name);
+                self.report(&name);
             }
             Event::Presence { channel, peer, state } => {
                 if let Some(name) = self.name_of(channel) {
                     self.notify(Notice::Presence { name, peer, state });
                 }
             }
-            Event::Refused { name, code, message } => {
-                if code == Code::ClockSkew {
-                    self.restamp(now, &name);
-                }
-                let entry = self.entries.get_mut(&name).filter(|entry| entry.channel.is_none());
-                if let Some(entry) = entry.filter(|_| matches!(code, Code::Unavailable | Code::Limit)) {
-                    entry.ask_again = Some(now.plus(UNAVAILABLE_MILLIS));
-                }
-                self.notify(Notice::Refused { name, code, message });
-            }
+            Event::Refused { name, code, message } => self.on_refused(now, name, Refusal { code, message }),
             Event::Closed { channel } => {
                 let Some(name) = self.name_of(channel) else { return };
                 if let Some(entry) = self.entries.get_mut(&name) {
@@ -460,8 +491,57 @@ impl Client {
                 self.report(&name);
             }
             // The end that calls is never asked for a document.
-            Event::Open { .. } => {}
+            Event::Open { .. } | Event::Greeted { .. } => {}
         }
+    }
+
+    /// The server does not open a document, or does not take edits of it. What it does not take is kept.
+    fn on_refused(&mut self, now: Time, name: String, refusal: Refusal) {
+        let code = refusal.code;
+        if let (Some(entry), Link::Online(session)) = (self.entries.get_mut(&name), &mut self.link) {
+            entry.refusal = Some(refusal.clone());
+            match (entry.channel, code) {
+                (None, Code::Unavailable | Code::Limit) => {
+                    entry.ask_again = Some(now.plus(UNAVAILABLE_MILLIS));
+                }
+                (Some(channel), Code::Full) => {
+                    // Everything together next time: what was removed since may make room for the rest.
+                    session.believe(channel, entry.on_server.clone());
+                    entry.hold = Hold::Until(now.plus(FULL_MILLIS));
+                }
+                (
+                    Some(_),
+                    Code::Unavailable | Code::Rate | Code::Forbidden | Code::Author | Code::Equivocation,
+                ) => {
+                    entry.hold = Hold::UntilAsked;
+                }
+                _ => {}
+            }
+        }
+        if code == Code::ClockSkew {
+            self.restamp(now, &name);
+        }
+        let Refusal { code, message } = refusal;
+        self.notify(Notice::Refused { name: name.clone(), code, message });
+        self.report(&name);
+    }
+
+    /// Sends once more what was refused a while ago; answers with when the next is due.
+    fn send_again(&mut self, now: Time) -> Time {
+        // A clock that was set back does not make the wait longer.
+        let is_due = |hold| matches!(hold, Hold::Until(due) if due <= now || due > now.plus(FULL_MILLIS));
+        let due = self.entries.iter().filter(|(_, entry)| is_due(entry.hold));
+        for name in due.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            if let Some(entry) = self.entries.get_mut(&name) {
+                entry.hold = Hold::No;
+            }
+            self.flush(&name);
+        }
+        let next = self.entries.values().filter_map(|entry| match entry.hold {
+            Hold::Until(due) => Some(due),
+            _ => None,
+        });
+        next.min().unwrap_or(Time::from_millis(u64::MAX))
     }
 
     /// The server refused what was written by a clock that was ahead. If that clock has been set since, what it wrote
@@ -493,6 +573,7 @@ impl Client {
         entry.channel = Some(channel);
         // Not merged: should the server have lost something, it will be sent again.
         entry.on_server = version;
+        (entry.refusal, entry.hold) = (None, Hold::No);
         if !entry.presence.is_empty() {
             session.present_as(channel, self.replica.get(), &entry.presence);
         }
@@ -511,6 +592,7 @@ impl Client {
                 let changes = entry.document.take_changes();
                 // The server sends only what is on its disk.
                 entry.on_server.merge(sent);
+                entry.forget_refusal_if_done();
                 self.notify(Notice::Changed { name: name.clone(), changes, delta: bytes, version: None });
                 self.report(&name);
             }
@@ -521,7 +603,7 @@ impl Client {
     /// Sends what the server lacks, once it is stored here.
     fn flush(&mut self, name: &str) {
         let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get(name)) else { return };
-        let Some(channel) = entry.channel else { return };
+        let Some(channel) = entry.channel.filter(|_| entry.hold == Hold::No) else { return };
         if self.stores && entry.not_on_device(self.replica) > 0 {
             return;
         }
@@ -547,7 +629,7 @@ impl Client {
     fn unlink(&mut self) {
         for entry in self.entries.values_mut() {
             entry.channel = None;
-            (entry.ask_again, entry.look_at_clock) = (None, None);
+            (entry.ask_again, entry.look_at_clock, entry.hold) = (None, None, Hold::No);
         }
         let names: Vec<String> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.report(name));
@@ -570,6 +652,14 @@ impl Entry {
             live: self.channel.is_some(),
             not_on_device: if stores { self.not_on_device(replica) } else { 0 },
             not_on_server: self.document.version().events_beyond(&self.on_server),
+            refused: self.refusal.as_ref().map(|refusal| refusal.code),
+        }
+    }
+
+    /// Once the server has everything, nothing is refused any more.
+    fn forget_refusal_if_done(&mut self) {
+        if self.channel.is_some() && self.on_server.covers(self.document.version()) {
+            (self.refusal, self.hold) = (None, Hold::No);
         }
     }
 
@@ -607,9 +697,13 @@ mod tests {
         client.open("map");
         client.go_online(start);
         asked(&mut client, start);
-        client.connected(start);
+        client.connected(start, Token::default());
         assert_eq!(asked(&mut client, start).0, ["map"]);
-        let hello = Frame::Hello { protocol: crate::session::PROTOCOL, replica: ReplicaId::new(2) };
+        let hello = Frame::Hello {
+            protocol: crate::session::PROTOCOL,
+            replica: ReplicaId::new(2),
+            token: Token::default(),
+        };
         client.received(start, &hello.encode(), 0);
         let refused = Frame::Refused { name: "map", code: Code::Unavailable, message: "not now" };
         client.received(start, &refused.encode(), 0);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
-use watersmeet_crdt::client::Status;
+use watersmeet_crdt::client::{Refusal, Status};
 use watersmeet_crdt::document::Transaction;
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Change, Document, Lattice, VersionVector};
@@ -107,6 +107,11 @@ impl DocumentHandle {
         }
     }
 
+    /// Why the server refuses the document, or edits of it, if it does. The edits are kept.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.lock().core.refusal(self.name()).cloned()
+    }
+
     /// Where this document's edits are.
     pub fn status(&self) -> Status {
         self.lock().status(self.name())
@@ -179,11 +184,14 @@ impl DocumentHandle {
         }
     }
 
-    /// A document that is only unavailable now is opened again with the next connection.
+    /// What passes by itself is waited for.
     fn check_refused(&self, state: &State) -> Result<(), Error> {
-        let refused = state.watched.get(self.name()).and_then(|watched| watched.refused.clone());
-        match refused.filter(|(code, _)| *code != Code::Unavailable) {
-            Some((code, message)) => Err(Error::Refused { document: self.name().to_owned(), code, message }),
+        match state.core.refusal(self.name()).filter(|refusal| !refusal.code.passes()) {
+            Some(Refusal { code, message }) => Err(Error::Refused {
+                document: self.name().to_owned(),
+                code: *code,
+                message: message.clone(),
+            }),
             None => Ok(()),
         }
     }

@@ -39,6 +39,19 @@ pub enum Error {
         /// What it said.
         why: String,
     },
+    /// There is no token to show to the server.
+    #[error("there is no token for the server: {0}")]
+    NoToken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server does not let us in.
+    #[error("the server at {url} does not let us in: {message}")]
+    Denied {
+        /// Where.
+        url: String,
+        /// Why, for programs.
+        code: Code,
+        /// Why, for people.
+        message: String,
+    },
     /// The server refused something of a document.
     #[error("the server refused the document {document:?}: {message}")]
     Refused {

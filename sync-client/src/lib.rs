@@ -17,16 +17,19 @@
 //! # }
 //! ```
 
+mod builder;
 mod dial;
 mod document;
 mod error;
 mod shared;
 mod task;
 
+pub use builder::Builder;
 pub use document::{DocumentHandle, Event};
 pub use error::Error;
-pub use watersmeet_crdt::client::Status;
+pub use watersmeet_crdt::client::{Refusal, Status};
 
+use builder::Tokens;
 use shared::{Shared, State, Watched};
 use std::sync::{Arc, MutexGuard};
 use tokio::sync::oneshot;
@@ -55,11 +58,10 @@ impl Client {
     /// mended by trying again, less and less often.
     ///
     /// # Errors
-    /// If the first attempt fails: the URL is wrong, nobody answers, or what answers is no sync server.
+    /// If the first attempt fails: the URL is wrong, nobody answers, what answers is no sync server, or it does not let
+    /// us in.
     pub async fn connect(url: &str) -> Result<Self, Error> {
-        let (client, first) = Self::spawn(url)?;
-        first.await.map_err(|_| Error::Stopped)??;
-        Ok(client)
+        Self::builder(url).connect().await
     }
 
     /// As [`connect`](Self::connect), but without waiting: documents can be edited at once, and the first failure is
@@ -68,16 +70,21 @@ impl Client {
     /// # Errors
     /// If the URL is wrong.
     pub fn start(url: &str) -> Result<Self, Error> {
-        Ok(Self::spawn(url)?.0)
+        Self::builder(url).start()
     }
 
-    fn spawn(url: &str) -> Result<(Self, oneshot::Receiver<Result<(), Error>>), Error> {
+    /// Sets up a client that shows a token to the server at `url`.
+    pub fn builder(url: &str) -> Builder {
+        Builder::new(url)
+    }
+
+    fn spawn(url: &str, tokens: Tokens) -> Result<(Self, oneshot::Receiver<Result<(), Error>>), Error> {
         dial::check(url)?;
         let replica = ReplicaId::new(getrandom::u64()?);
         let shared = Shared::new(replica);
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let (tell_first, first) = oneshot::channel();
-        let run = task::run(url.to_owned(), shared.clone(), tell_first, stop.clone());
+        let run = task::run(url.to_owned(), tokens, shared.clone(), tell_first, stop.clone());
         let ended = stopped.clone().drop_guard();
         tokio::spawn(async move {
             run.await;

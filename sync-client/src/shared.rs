@@ -38,7 +38,6 @@ pub(crate) struct Watched {
     /// Stepped whenever something may have changed that is waited for.
     pub(crate) progress: watch::Sender<u64>,
     pub(crate) peers: BTreeMap<u64, Bytes>,
-    pub(crate) refused: Option<(Code, String)>,
     /// What was told last.
     status: Option<Status>,
 }
@@ -50,7 +49,6 @@ impl Default for Watched {
             events: broadcast::Sender::new(EVENTS_MAX),
             progress: watch::Sender::new(0),
             peers: BTreeMap::new(),
-            refused: None,
             status: None,
         }
     }
@@ -157,9 +155,7 @@ impl State {
         if watched.status.replace(status) == Some(status) {
             return;
         }
-        if status.live {
-            watched.refused = None;
-        } else {
+        if !status.live {
             // Nobody can be seen without a connection.
             for (peer, _) in std::mem::take(&mut watched.peers) {
                 watched.tell(Event::Presence { peer, state: Bytes::new() });
@@ -180,8 +176,7 @@ impl State {
 
     fn on_refused(&mut self, name: &str, code: Code, message: String) {
         tracing::warn!(document = name, ?code, message, "refused by the server");
-        let Some(watched) = self.watched.get_mut(name) else { return };
-        watched.refused = Some((code, message.clone()));
+        let Some(watched) = self.watched.get(name) else { return };
         watched.tell(Event::Refused { code, message });
     }
 }

@@ -4,6 +4,7 @@
 //! waits but the document itself, and it leaves as one group, however long the server does not read.
 
 use crate::Error;
+use crate::builder::Tokens;
 use crate::dial::{Heard, Line, dial};
 use crate::shared::{Shared, now, random};
 use futures_util::FutureExt;
@@ -14,7 +15,8 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 use watersmeet_crdt::Time;
-use watersmeet_crdt::client::Action;
+use watersmeet_crdt::client::{Action, Notice};
+use watersmeet_crdt::session::{Token, Violation};
 
 /// Messages that are taken in before what follows from them is done.
 const MESSAGES_AT_ONCE: usize = 64;
@@ -22,20 +24,23 @@ const MESSAGES_AT_ONCE: usize = 64;
 /// Where the connection stands.
 enum Link {
     Down,
-    Dialling(BoxFuture<'static, Result<Line, Error>>),
+    Dialling(BoxFuture<'static, Result<(Line, Token), Error>>),
     Up(Line),
 }
 
 /// What became of waiting.
 enum Happened {
-    Dialled(Result<Line, Error>),
+    Dialled(Result<(Line, Token), Error>),
     Heard(Heard),
 }
 
 pub(crate) struct Task {
     url: String,
+    tokens: Tokens,
     shared: Arc<Shared>,
     link: Link,
+    /// Whether the server has said something on this connection.
+    heard: bool,
     /// Who waits for the first attempt.
     first: Option<oneshot::Sender<Result<(), Error>>>,
 }
@@ -43,11 +48,12 @@ pub(crate) struct Task {
 /// Runs until `stop`.
 pub(crate) async fn run(
     url: String,
+    tokens: Tokens,
     shared: Arc<Shared>,
     first: oneshot::Sender<Result<(), Error>>,
     stop: CancellationToken,
 ) {
-    let mut task = Task { url, shared, link: Link::Down, first: Some(first) };
+    let mut task = Task { url, tokens, shared, link: Link::Down, heard: false, first: Some(first) };
     task.shared.lock().core.go_online(now());
     while !stop.is_cancelled() {
         let until = task.act();
@@ -75,12 +81,26 @@ impl Task {
             match state.core.poll(now()) {
                 Action::Send(frame) => self.send(frame),
                 Action::Connect => {
-                    let url = self.url.clone();
-                    self.link = Link::Dialling(async move { dial(&url).await }.boxed());
+                    let (url, tokens) = (self.url.clone(), self.tokens.clone());
+                    let dialling = async move {
+                        let token = tokens.next().await?;
+                        Ok((dial(&url).await?, token))
+                    };
+                    self.link = Link::Dialling(dialling.boxed());
                 }
                 Action::Disconnect => self.link = Link::Down,
-                Action::Notify(notice) => state.publish(notice),
-                Action::Wait(until) => return until,
+                Action::Notify(notice) => {
+                    if let Notice::Failed(violation) = &notice {
+                        self.tell_first(Err(denied(&self.url, violation)));
+                    }
+                    state.publish(notice);
+                }
+                Action::Wait(until) => {
+                    if self.heard {
+                        self.tell_first(Ok(()));
+                    }
+                    return until;
+                }
             }
         }
     }
@@ -93,18 +113,18 @@ impl Task {
 
     fn on(&mut self, happened: Happened) {
         match happened {
-            Happened::Dialled(Ok(line)) => {
+            Happened::Dialled(Ok((line, token))) => {
                 self.link = Link::Up(line);
+                self.heard = false;
                 let mut state = self.shared.lock();
                 state.trouble = None;
-                state.core.connected(now());
-                drop(state);
-                self.tell_first(Ok(()));
+                state.core.connected(now(), token);
             }
             Happened::Dialled(Err(error)) => {
                 tracing::warn!(%error, "no connection; it will be tried again");
-                self.down(Some(error.to_string()));
+                let why = error.to_string();
                 self.tell_first(Err(error));
+                self.down(Some(why));
             }
             Happened::Heard(Heard::Message(first)) => self.receive(first),
             Happened::Heard(Heard::Taken) => {}
@@ -131,15 +151,18 @@ impl Task {
         }
     }
 
-    fn take_in(&self, message: &Message) {
+    fn take_in(&mut self, message: &Message) {
         // The server says nothing in text, and why it closes in a frame of its own.
         if let Message::Binary(frame) = message {
+            self.heard = true;
             self.shared.lock().core.received(now(), frame, random());
         }
     }
 
     fn down(&mut self, why: Option<String>) {
         self.link = Link::Down;
+        let why_not = why.as_deref().unwrap_or("it hung up without a greeting").to_owned();
+        self.tell_first(Err(Error::NotASyncServer { url: self.url.clone(), why: why_not }));
         let mut state = self.shared.lock();
         if why.is_some() {
             state.trouble = why;
@@ -153,6 +176,14 @@ impl Task {
             let _ = first.send(result);
         }
     }
+}
+
+fn denied(url: &str, violation: &Violation) -> Error {
+    let message = match violation {
+        Violation::Ended { message, .. } => message.clone(),
+        violation => violation.to_string(),
+    };
+    Error::Denied { url: url.to_owned(), code: violation.code(), message }
 }
 
 impl Link {

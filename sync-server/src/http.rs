@@ -1,22 +1,26 @@
 //! The HTTP surface: `GET /sync` and `GET /health`. Errors are JSON, with a code for programs and a sentence for people.
 
+use crate::Server;
 use crate::health::Health;
 use crate::hub::Hub;
 use crate::metrics::MEDIA_TYPE;
-use crate::{Server, pump};
+use crate::pump::{self, now};
+use crate::rights::{Refused, Rights};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use std::sync::Arc;
-use watersmeet_crdt::session::SUBPROTOCOL;
+use watersmeet_crdt::session::{Code, SUBPROTOCOL};
 
 /// Bytes of a socket's buffers. The default would keep 134 KiB for each idle connection; these keep 7.
 const SOCKET_BUFFER_BYTES: usize = 4_096;
+/// When somebody who was turned away for lack of room may come again.
+const RETRY_AFTER_SECONDS: u16 = 5;
 
 /// The routes of `server`: `GET /sync`, a WebSocket of subprotocol `watersmeet.v1`; and for its operator `GET /health`,
 /// `/ready` and `/metrics`.
@@ -47,6 +51,10 @@ async fn sync(
     if hub.stop.is_cancelled() {
         return refuse(&hub, Refusal::stopping());
     }
+    let rights = match Rights::of(&hub, &headers, now()) {
+        Ok(rights) => rights,
+        Err(refused) => return refuse(&hub, Refusal::denied(refused)),
+    };
     let Some((guest, permit)) = hub.admit() else { return refuse(&hub, Refusal::full()) };
     let frame_bytes = hub.limits.session.frame_bytes;
     upgrade
@@ -57,7 +65,7 @@ async fn sync(
         .on_upgrade(async move |socket| {
             let tasks = hub.tasks.clone();
             // In the tracker, so that a stop waits for it.
-            let served = tasks.track_future(pump::serve(socket, hub, guest));
+            let served = tasks.track_future(pump::serve(socket, hub, guest, rights));
             Box::pin(served).await;
             drop(permit);
         })
@@ -139,6 +147,17 @@ impl Refusal {
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "full", message }
     }
 
+    /// A token that is not accepted, or one whose subject has as many connections as it may.
+    pub(crate) fn denied(refused: Refused) -> Self {
+        let Refused { code, message } = refused;
+        let status = match code {
+            Code::Limit | Code::Rate => StatusCode::TOO_MANY_REQUESTS,
+            Code::Forbidden => StatusCode::FORBIDDEN,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        Refusal { status, code: code.name(), message }
+    }
+
     fn stopping() -> Self {
         let message = "the server is going down; try again".to_owned();
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "stopping", message }
@@ -151,6 +170,18 @@ impl IntoResponse for Refusal {
         struct Body {
             error: Refusal,
         }
-        (self.status, Json(Body { error: self })).into_response()
+        let status = self.status;
+        let mut response = (status, Json(Body { error: self })).into_response();
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
     }
 }

@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use crate::room::GuestId;
 use crate::rooms::Rooms;
 use crate::store::Store;
+use crate::subjects::Subjects;
 use crate::{Limits, Origins, ServerError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,8 @@ use watersmeet_crdt::ReplicaId;
 
 pub(crate) struct Hub {
     pub(crate) limits: Arc<Limits>,
-    #[allow(dead_code, reason = "asked when documents are opened and edited, which comes next")]
     pub(crate) access: Access,
+    pub(crate) subjects: Arc<Subjects>,
     pub(crate) origins: Origins,
     pub(crate) replica: ReplicaId,
     pub(crate) rooms: Arc<Rooms>,
@@ -63,6 +64,7 @@ impl Hub {
         );
         Ok(Arc::new(Hub {
             access,
+            subjects: Subjects::new(limits.connections_per_subject, limits.edits),
             origins,
             replica,
             rooms,

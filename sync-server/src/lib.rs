@@ -9,6 +9,8 @@
 //! | `http`, `origin`, `health` | the routes; whose web pages may sync; whether edits can be stored |
 //! | `metrics` | what is counted, for operators |
 //! | [`access`] | who may do what: signed tokens |
+//! | `rights`, `subjects`, `owners` | what one connection may do; the limits of one subject; whose each replica is |
+//! | `presence` | how often one connection shows itself |
 //! | `pump`, `socket` | the life of a frame: WebSocket, session, room, and back |
 //! | `mailbox` | what waits for one connection, merged and bounded |
 //! | `room`, `rooms` | one task owns one document; which documents are open |
@@ -39,16 +41,20 @@ mod limits;
 mod mailbox;
 mod metrics;
 mod origin;
+mod owners;
+mod presence;
 mod pump;
 mod replay;
+mod rights;
 mod room;
 mod rooms;
 mod socket;
 pub mod store;
+mod subjects;
 
 pub use config::Config;
 pub use http::router;
-pub use limits::Limits;
+pub use limits::{Limits, Rate};
 pub use origin::{NoOrigin, Origin, Origins};
 
 use access::Access;

@@ -11,6 +11,20 @@ pub struct Limits {
     pub session: session::Limits,
     /// Connections at once. One more is answered 503.
     pub connections: usize,
+    /// Connections of one subject at once. One more is answered 429, or ended after its greeting if it shows its token
+    /// only there.
+    pub connections_per_subject: usize,
+    /// Edits of one subject, over all its connections; an edit is one delta, whatever is in it. Beyond it they are
+    /// refused for now, and asked for when there is room again.
+    pub edits: Rate,
+    /// How long edits that came too fast wait at least, before they are asked for.
+    pub throttle: Duration,
+    /// Bytes of a document's state. Edits that would make it larger are refused; removals are not.
+    pub document_bytes: usize,
+    /// How long what was found of a large document's size holds, since to measure it costs as much as it is large.
+    pub measured: Duration,
+    /// How often one connection shows itself anew in one document. What comes faster is merged: the latest counts.
+    pub presence_per_second: u32,
     /// Documents in memory at once. One more is refused.
     pub rooms: usize,
     /// Requests that wait for one room. Who has one more waits, and reads no further.
@@ -52,11 +66,26 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: u32,
+    /// At once, after a silence.
+    pub burst: u32,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             session: session::Limits::default(),
             connections: 10_000,
+            connections_per_subject: 64,
+            edits: Rate { per_second: 1_000, burst: 10_000 },
+            throttle: Duration::from_millis(250),
+            document_bytes: 64 << 20,
+            measured: Duration::from_secs(1),
+            presence_per_second: 20,
             rooms: 10_000,
             room_queue: 256,
             room_batch: 256,

@@ -6,6 +6,7 @@
 //! once the peer can take it, it is sent `since(what it has)` as one group. So a mailbox is bounded by limits and by
 //! the number of open documents and of who is in them, however long nobody looks into it.
 
+use crate::rights::Refused;
 use crate::room::GuestId;
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
@@ -44,8 +45,6 @@ pub(crate) enum Answer {
     Opened { name: Arc<str>, channel: u32, has: VersionVector, version: VersionVector, group: Arc<Group> },
     /// The document cannot be opened.
     Refused { name: Arc<str>, channel: u32, code: Code, message: String },
-    /// The document stays open, but edits of it are not taken now.
-    EditsRefused { name: Arc<str>, code: Code, message: String },
     /// What a lagging peer lacks.
     CaughtUp(Arc<Group>),
 }
@@ -62,6 +61,8 @@ pub(crate) struct Letters {
     pub(crate) lagging: BTreeSet<u32>,
     /// Channels on which a delta could not be applied, with the version that the room has.
     pub(crate) lacks: BTreeMap<u32, VersionVector>,
+    /// What was refused of a channel's edits, the latest of it.
+    pub(crate) refused: BTreeMap<u32, Refused>,
     /// What has become durable, by channel.
     pub(crate) acks: BTreeMap<u32, VersionVector>,
     /// The latest state of others, by channel and guest.
@@ -142,6 +143,13 @@ impl Mailbox {
     pub(crate) fn ack(&self, channel: u32, version: VersionVector) {
         self.post(|letters| {
             letters.acks.entry(channel).or_default().merge(version);
+        });
+    }
+
+    /// Says that edits on a channel are refused. They stay with their author, who is told the latest reason.
+    pub(crate) fn refuse(&self, channel: u32, refused: Refused) {
+        self.post(|letters| {
+            letters.refused.insert(channel, refused);
         });
     }
 

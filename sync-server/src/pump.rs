@@ -10,7 +10,9 @@
 
 use crate::hub::Hub;
 use crate::mailbox::{Answer, Capacity, Group, Letters, Mailbox};
-use crate::room::{GuestId, Request};
+use crate::presence::Pace;
+use crate::rights::{Refused, Rights, Verdict};
+use crate::room::{Edit, GuestId, Request};
 use crate::rooms::Door;
 use crate::socket::{Progress, Socket};
 use axum::extract::ws::{Message, WebSocket};
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite;
-use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Violation};
+use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Token, Violation};
 use watersmeet_crdt::{Time, VersionVector};
 
 /// WebSocket's close code for an error frame's [`Code`]: 4000 and the code's place in its list, from 0.
@@ -28,10 +30,10 @@ fn close_code(code: Code) -> u16 {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId) {
+pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, rights: Rights) {
     let metrics = hub.metrics.clone();
     metrics.connections.inc();
-    let mut connection = Connection::new(socket, hub, guest);
+    let mut connection = Connection::new(socket, hub, guest, rights);
     let end = connection.converse().await;
     tracing::debug!(connection = guest.0, ?end, "connection ended");
     if let End::Said(code) = &end {
@@ -54,6 +56,8 @@ enum End {
 struct Connection {
     hub: Arc<Hub>,
     guest: GuestId,
+    rights: Rights,
+    pace: Pace,
     socket: Socket,
     session: Session,
     mailbox: Arc<Mailbox>,
@@ -66,11 +70,13 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(socket: WebSocket, hub: Arc<Hub>, guest: GuestId) -> Self {
+    fn new(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, rights: Rights) -> Self {
         let limits = &hub.limits;
         let capacity = Capacity { bytes: limits.mailbox_bytes, deltas: limits.mailbox_deltas };
         Connection {
             guest,
+            rights,
+            pace: Pace::new(limits.presence_per_second),
             socket: Socket::new(socket, limits.outbound_bytes, hub.metrics.sent_bytes.clone()),
             session: Session::listen(now(), hub.replica, limits.session.clone()),
             mailbox: Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone())),
@@ -87,18 +93,49 @@ impl Connection {
             if let Err(end) = self.settle().await {
                 return end;
             }
-            let sleep = Duration::from_millis(self.wake.millis().saturating_sub(now().millis()));
+            let sleep = self.until_due();
+            if sleep.is_zero() {
+                // Before anything else, or a peer that never stops talking would outlive its token.
+                match self.tick().await {
+                    Ok(()) => continue,
+                    Err(end) => return end,
+                }
+            }
             let result = tokio::select! {
                 progress = self.socket.progress() => self.on_progress(progress),
                 // What waits for the peer stays in the mailbox, where it is merged, until the socket can take it.
                 () = self.mailbox.posted(), if self.socket.is_idle() => self.deliver(),
-                () = tokio::time::sleep(sleep) => self.session.handle(now(), Input::Tick).map_err(ended),
+                () = tokio::time::sleep(sleep) => self.tick().await,
                 () = self.hub.stop.cancelled() => Err(self.finish().await),
             };
             if let Err(end) = result {
                 return end;
             }
         }
+    }
+
+    /// How long nothing is due.
+    fn until_due(&self) -> Duration {
+        let now = now();
+        let wake = self.wake.min(self.rights.due(now));
+        let sleep = Duration::from_millis(wake.millis().saturating_sub(now.millis()));
+        let shown = self.pace.due().map(|due| due.saturating_duration_since(Instant::now()));
+        shown.map_or(sleep, |shown| shown.min(sleep))
+    }
+
+    /// Does what is due.
+    async fn tick(&mut self) -> Result<(), End> {
+        self.session.handle(now(), Input::Tick).map_err(ended)?;
+        if self.rights.have_expired(now()) {
+            return Err(self.end(Code::Expired, "the token has expired; connect again with another"));
+        }
+        for channel in self.rights.released() {
+            self.request(channel, Request::Recall { guest: self.guest }).await?;
+        }
+        for (channel, state) in self.pace.take_due(Instant::now()) {
+            self.request(channel, Request::Present { guest: self.guest, state }).await?;
+        }
+        Ok(())
     }
 
     /// Says goodbye because the server stops, after what came before has been committed and acknowledged, unless that
@@ -200,12 +237,19 @@ impl Connection {
 impl Connection {
     async fn on_event(&mut self, event: Event) -> Result<(), End> {
         match event {
+            Event::Greeted { token, .. } => self.greeted(&token),
             Event::Open { name, version } => {
-                self.open(&name, version).await;
+                match self.rights.may_open(&name) {
+                    Ok(()) => self.open(&name, version).await,
+                    Err(Refused { code, message }) => self.refuse(&name, code, &message),
+                }
                 Ok(())
             }
             Event::Closed { channel } => self.shut(channel).await,
             Event::Delta { channel, delta, bytes } => {
+                if !self.is_taken(channel) {
+                    return Ok(());
+                }
                 let came = Instant::now();
                 self.hub.metrics.received_deltas.inc();
                 // The bytes were read, so they are fewer than a frame's, which a u32 holds.
@@ -214,18 +258,45 @@ impl Connection {
                 let permit = self.hub.inbound.clone().acquire_many_owned(weight).await;
                 // The semaphore is never closed.
                 let Ok(permit) = permit else { return Err(End::Gone) };
-                self.request(channel, Request::Edit { guest: self.guest, delta, bytes, came, permit }).await
+                let (guest, author) = (self.guest, self.rights.author(&self.hub));
+                let edit = Edit { guest, author, delta, bytes, came, permit };
+                self.request(channel, Request::Edit(edit)).await
             }
             Event::Lacks { channel } => {
                 self.lagging.insert(channel);
                 Ok(())
             }
             // Whatever number the peer gives itself.
-            Event::Presence { channel, state, .. } => {
-                self.request(channel, Request::Present { guest: self.guest, state }).await
-            }
+            Event::Presence { channel, state, .. } => match self.pace.show(channel, state, Instant::now()) {
+                Some(state) => self.request(channel, Request::Present { guest: self.guest, state }).await,
+                None => Ok(()),
+            },
             // The server sends what is on its disk and has no use for the peer's word; the rest is said to callers.
             Event::Acknowledged { .. } | Event::Opened { .. } | Event::Refused { .. } => Ok(()),
+        }
+    }
+
+    /// Lets the peer in, or not.
+    fn greeted(&mut self, token: &Token) -> Result<(), End> {
+        match self.rights.greeted(&self.hub, token, now()) {
+            Ok(()) => {
+                self.session.welcome();
+                Ok(())
+            }
+            Err(Refused { code, message }) => Err(self.end(code, &message)),
+        }
+    }
+
+    /// Whether an edit that came on a channel goes to its room.
+    fn is_taken(&mut self, channel: u32) -> bool {
+        let Some(name) = self.session.name(channel).map(str::to_owned) else { return false };
+        match self.rights.judge(&self.hub, channel, &name) {
+            Verdict::Take => true,
+            Verdict::Ignore => false,
+            Verdict::Refuse(Refused { code, message }) => {
+                self.refuse(&name, code, &message);
+                false
+            }
         }
     }
 
@@ -250,6 +321,8 @@ impl Connection {
         self.doors.remove(&channel);
         self.lagging.remove(&channel);
         self.asked.remove(&channel);
+        self.rights.forget(channel);
+        self.pace.forget(channel);
         result
     }
 
@@ -283,10 +356,16 @@ impl Connection {
 /// From the rooms to the session.
 impl Connection {
     fn deliver(&mut self) -> Result<(), End> {
-        let Letters { end, answers, deltas, lagging, lacks, acks, presence, .. } = self.mailbox.take();
+        let Letters { end, answers, deltas, lagging, refused, lacks, acks, presence, .. } =
+            self.mailbox.take();
         answers.into_iter().for_each(|answer| self.on_answer(answer));
         deltas.iter().for_each(|group| self.pass_on(group));
         self.lagging.extend(lagging);
+        for (channel, Refused { code, message }) in refused {
+            if let Some(name) = self.session.name(channel).map(str::to_owned) {
+                self.session.refuse(&name, code, &message);
+            }
+        }
         lacks.into_iter().for_each(|(channel, version)| self.session.lacks(channel, version));
         acks.into_iter().for_each(|(channel, version)| self.session.acknowledge(channel, version));
         for ((channel, guest), state) in presence {
@@ -308,7 +387,6 @@ impl Connection {
                 self.doors.remove(&channel);
                 self.refuse(&name, code, &message);
             }
-            Answer::EditsRefused { name, code, message } => self.session.refuse(&name, code, &message),
             Answer::CaughtUp(group) => {
                 self.asked.remove(&group.channel);
                 self.pass_on(&group);
@@ -368,7 +446,7 @@ fn ended(violation: Violation) -> End {
 }
 
 /// The wall clock, for deadlines and for judging the clocks of others.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -27,6 +27,11 @@ impl Tail {
         self.bytes += bytes;
     }
 
+    /// Bytes that the state has at most: it is not larger than what it was read from.
+    pub(crate) fn state_bytes_at_most(&self) -> usize {
+        self.snapshot_bytes.saturating_add(self.bytes)
+    }
+
     /// Whether it is time for a snapshot. A document is not written again for less than its own size in deltas, so
     /// that snapshots at most double what is written.
     pub(crate) fn is_long(&self, limits: &Limits) -> bool {

@@ -13,12 +13,18 @@
 //! loaded again. While the store fails the document is read as before and edits of it are refused; once the store works
 //! again, those who were refused are asked for everything that is lacking.
 
+mod admit;
+
 use crate::Limits;
+use crate::access::Subject;
 use crate::committer::Committer;
 use crate::mailbox::{Answer, Group, Mailbox};
 use crate::metrics::Metrics;
+use crate::owners::Owners;
 use crate::replay::{Replayed, Tail, replay};
-use crate::store::{Record, Store, StoreError};
+use crate::rights::Refused;
+use crate::store::{Claim, Record, Store, StoreError};
+use admit::Size;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,14 +44,30 @@ pub(crate) enum Request {
     Join { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
     /// To have it open no longer.
     Leave { guest: GuestId },
-    /// To edit it, with a delta that came at `came`. The permit stands for its bytes among all that wait in the server.
-    Edit { guest: GuestId, delta: Box<Delta>, bytes: Bytes, came: Instant, permit: OwnedSemaphorePermit },
+    /// To edit it.
+    Edit(Edit),
+    /// To hear what it lacks, since edits of it were not looked at for a while.
+    Recall { guest: GuestId },
     /// What a peer lacks that has only `has`.
     CatchUp { guest: GuestId, has: VersionVector },
     /// To be told when all that was asked before has been done.
     Settle { settled: oneshot::Sender<()> },
     /// To show the others an ephemeral state; an empty one takes it back.
     Present { guest: GuestId, state: Bytes },
+}
+
+/// A delta that came in.
+#[derive(Debug)]
+pub(crate) struct Edit {
+    pub(crate) guest: GuestId,
+    /// As whom it is brought; none if anybody may bring anything.
+    pub(crate) author: Option<Subject>,
+    pub(crate) delta: Box<Delta>,
+    pub(crate) bytes: Bytes,
+    /// When it came.
+    pub(crate) came: Instant,
+    /// Stands for its bytes among all that wait in the server.
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// The document cannot be served any more; the room must end.
@@ -64,9 +86,11 @@ pub(crate) struct Room {
     channel: u32,
     limits: Arc<Limits>,
     store: Arc<dyn Store>,
+    owners: Arc<Owners>,
     committer: Committer,
     metrics: Arc<Metrics>,
     document: Document,
+    size: Size,
     tail: Tail,
     guests: BTreeMap<GuestId, Guest>,
     /// Whose edits were refused because the store failed: they are asked for them once it works again.
@@ -84,6 +108,7 @@ impl Room {
         channel: u32,
         limits: Arc<Limits>,
         store: Arc<dyn Store>,
+        owners: Arc<Owners>,
         committer: Committer,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
@@ -94,9 +119,11 @@ impl Room {
             channel,
             limits,
             store,
+            owners,
             committer,
             metrics,
             document,
+            size: Size::at_most(tail.state_bytes_at_most()),
             tail,
             guests: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -116,13 +143,10 @@ impl Room {
         let mut others = Vec::new();
         for request in batch {
             match request {
-                Request::Edit { guest, delta, bytes, came, permit } => {
-                    match self.committer.is_sound() {
-                        true => self.apply(guest, delta, bytes, came, &mut edits),
-                        false => self.refuse(guest),
-                    }
-                    drop(permit);
-                }
+                Request::Edit(edit) => match self.committer.is_sound() {
+                    true => self.apply(edit, &mut edits).await,
+                    false => self.refuse(edit.guest),
+                },
                 other => others.push(other),
             }
         }
@@ -134,9 +158,17 @@ impl Room {
         Ok(())
     }
 
-    fn apply(&mut self, guest: GuestId, delta: Box<Delta>, bytes: Bytes, came: Instant, edits: &mut Edits) {
+    /// Applies an edit, if nothing is wrong with it. If something is, its author is told, and keeps it.
+    async fn apply(&mut self, edit: Edit, edits: &mut Edits) {
+        let Edit { guest, author, delta, bytes, came, permit: _permit } = edit;
         let before = self.document.version().clone();
         let (from, to) = (delta.from().clone(), delta.to().clone());
+        if before.covers(&from) {
+            match self.admit(&delta, author.as_ref()).await {
+                Ok(claims) => edits.claims.extend(claims),
+                Err(refused) => return self.tell_refused(guest, refused),
+            }
+        }
         match self.document.apply(delta) {
             Ok(_) => {
                 edits.authors.entry(guest).or_default().merge(to.beyond(&from));
@@ -157,8 +189,9 @@ impl Room {
     async fn settle(&mut self, edits: &Edits) -> Result<(), Arc<StoreError>> {
         if let Some((delta, group)) = self.delta_of(edits) {
             let bytes = delta.len();
-            let record = Record { document: self.name.clone(), delta, claims: Vec::new() };
+            let record = Record { document: self.name.clone(), delta, claims: edits.claims.clone() };
             let number = self.committer.append(record).await?;
+            self.owners.written(&edits.claims);
             self.tail.add(number, bytes);
             self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
             self.latest_group = None;
@@ -210,6 +243,7 @@ impl Room {
                 if edits.before() != Some(document.version()) {
                     self.guests.values().for_each(|guest| guest.mailbox.lag(self.channel));
                 }
+                self.size = Size::at_most(tail.state_bytes_at_most());
                 (self.document, self.tail, self.latest_group) = (document, tail, None);
                 Ok(())
             }
@@ -223,11 +257,16 @@ impl Room {
 
     /// Tells a guest, once, that its edits are not taken for now.
     fn refuse(&mut self, id: GuestId) {
-        let Some(guest) = self.guests.get(&id) else { return };
-        if self.refused.insert(id) {
-            let (name, code) = (self.name.clone(), Code::Unavailable);
-            let message = "the server cannot store edits now; keep them, it will ask for them".to_owned();
-            guest.mailbox.answer(Answer::EditsRefused { name, code, message });
+        if self.guests.contains_key(&id) && self.refused.insert(id) {
+            let message = "the server cannot store edits now; keep them, it will ask for them";
+            self.tell_refused(id, Refused::new(Code::Unavailable, message));
+        }
+    }
+
+    fn tell_refused(&self, id: GuestId, refused: Refused) {
+        self.metrics.refused(refused.code.name());
+        if let Some(guest) = self.guests.get(&id) {
+            guest.mailbox.refuse(self.channel, refused);
         }
     }
 
@@ -276,7 +315,12 @@ impl Room {
             Request::Present { guest, state } => self.present(guest, state),
             // Whoever does not wait any more needs no answer.
             Request::Settle { settled } => drop(settled.send(())),
-            Request::Edit { .. } => {}
+            Request::Recall { guest } => {
+                if let Some(guest) = self.guests.get(&guest) {
+                    guest.mailbox.lacks(self.channel, self.document.version().clone());
+                }
+            }
+            Request::Edit(_) => {}
         }
     }
 
@@ -370,6 +414,8 @@ impl News {
 struct Edits {
     /// Who made some, and which.
     authors: BTreeMap<GuestId, VersionVector>,
+    /// Replicas that their authors were the first to use.
+    claims: Vec<Claim>,
     /// When each of them came in.
     came: Vec<Instant>,
     news: News,

@@ -7,6 +7,7 @@ use crate::Limits;
 use crate::committer::Committer;
 use crate::mailbox::{Answer, Mailbox};
 use crate::metrics::{CountedRoom, Metrics, RoomState};
+use crate::owners::Owners;
 use crate::room::{Request, Room};
 use crate::store::Store;
 use std::collections::{HashMap, HashSet};
@@ -35,6 +36,7 @@ struct Open {
 pub(crate) struct Rooms {
     limits: Arc<Limits>,
     store: Arc<dyn Store>,
+    owners: Arc<Owners>,
     committer: Committer,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -51,7 +53,8 @@ impl Rooms {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Arc<Self> {
-        Arc::new(Rooms { limits, store, committer, metrics, stop, tasks, open: Mutex::default() })
+        let owners = Owners::new(store.clone());
+        Arc::new(Rooms { limits, store, owners, committer, metrics, stop, tasks, open: Mutex::default() })
     }
 
     /// The door of the room of `name`, which is opened if need be; none if there are too many rooms.
@@ -116,6 +119,7 @@ async fn live(rooms: Arc<Rooms>, name: Arc<str>, channel: u32, mut queue: mpsc::
         channel,
         rooms.limits.clone(),
         rooms.store.clone(),
+        rooms.owners.clone(),
         rooms.committer.clone(),
         rooms.metrics.clone(),
     )

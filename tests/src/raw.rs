@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use watersmeet_crdt::session::{Code, Frame, PROTOCOL, SUBPROTOCOL};
+use watersmeet_crdt::session::{Code, Frame, PROTOCOL, SUBPROTOCOL, Token};
 use watersmeet_crdt::{ReplicaId, VersionVector};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -68,7 +68,7 @@ impl Raw {
     /// If the server refuses.
     pub async fn greet(url: &str, replica: ReplicaId) -> Self {
         let mut raw = Self::connect(url).await;
-        raw.say(&Frame::Hello { protocol: PROTOCOL, replica }).await;
+        raw.say(&Frame::Hello { protocol: PROTOCOL, replica, token: Token::default() }).await;
         raw.expect("a greeting", |frame| matches!(frame, Frame::Hello { .. }).then_some(())).await;
         raw
     }

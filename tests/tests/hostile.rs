@@ -4,7 +4,7 @@
 
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use watersmeet_client::{Client, DocumentHandle};
-use watersmeet_crdt::session::{Code, Frame, Limits, PROTOCOL};
+use watersmeet_crdt::session::{Code, Frame, Limits, PROTOCOL, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
 use watersmeet_tests::{Dice, Raw, Server, patiently, until};
 
@@ -68,7 +68,7 @@ async fn whoever_breaks_the_order_is_told_so_and_nobody_else_notices() {
     let url = server.url();
     let version = VersionVector::default;
     let out_of_order: [(&str, Frame<'_>); 8] = [
-        ("Hello twice", Frame::Hello { protocol: PROTOCOL, replica: MALLORY }),
+        ("Hello twice", Frame::Hello { protocol: PROTOCOL, replica: MALLORY, token: Token::default() }),
         ("Delta on a channel that is not open", Frame::Delta { channel: 1, delta: &delta(MALLORY) }),
         ("Close of a channel that is not open", Frame::Close { channel: 77 }),
         ("Lacks on a channel that is not open", Frame::Lacks { channel: 1, version: version() }),
@@ -90,7 +90,7 @@ async fn whoever_breaks_the_order_is_told_so_and_nobody_else_notices() {
     raw.say(&Frame::Open { name: "map", version: version() }).await;
     is_ended(raw, Code::OutOfOrder, "Open twice").await;
     let mut raw = Raw::connect(&url).await;
-    raw.say(&Frame::Hello { protocol: PROTOCOL + 1, replica: MALLORY }).await;
+    raw.say(&Frame::Hello { protocol: PROTOCOL + 1, replica: MALLORY, token: Token::default() }).await;
     is_ended(raw, Code::Incompatible, "another protocol").await;
     witness.is_unharmed(&server).await;
 }

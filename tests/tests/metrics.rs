@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
-use watersmeet_crdt::session::{Frame, PROTOCOL};
+use watersmeet_crdt::session::{Frame, PROTOCOL, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
 use watersmeet_tests::{Raw, Server, http, until};
 
@@ -46,7 +46,7 @@ struct Counting {
 impl Counting {
     async fn open(server: &Server, replica: ReplicaId, name: &str) -> (Self, u32) {
         let mut peer = Counting { raw: Raw::connect(&server.url()).await, sent: 0, received: 0 };
-        peer.say(&Frame::Hello { protocol: PROTOCOL, replica }).await;
+        peer.say(&Frame::Hello { protocol: PROTOCOL, replica, token: Token::default() }).await;
         peer.say(&Frame::Open { name, version: VersionVector::default() }).await;
         let channel =
             peer.until(|frame| if let Frame::Opened { channel, .. } = frame { Some(*channel) } else { None });

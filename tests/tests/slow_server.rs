@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use watersmeet_client::Client;
-use watersmeet_crdt::session::{Frame, PROTOCOL, SUBPROTOCOL};
+use watersmeet_crdt::session::{Frame, PROTOCOL, SUBPROTOCOL, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, VersionVector};
 use watersmeet_tests::patiently;
 
@@ -33,7 +33,8 @@ impl Lazy {
         };
         let socket = accept_hdr_async(stream, agree).await.unwrap();
         let mut lazy = Lazy { socket };
-        lazy.say(&Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(1) }).await;
+        lazy.say(&Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(1), token: Token::default() })
+            .await;
         while !matches!(Frame::decode(&lazy.read().await), Some(Frame::Open { .. })) {}
         let version = VersionVector::default();
         lazy.say(&Frame::Opened { name: "map", channel: CHANNEL, version }).await;

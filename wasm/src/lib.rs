@@ -14,8 +14,9 @@ use convert::{
 use js_sys::{Array, Float64Array, Uint8Array};
 use ops::ops_from_js;
 use wasm_bindgen::prelude::*;
-use watersmeet_crdt::client::{Action, Client, Notice};
+use watersmeet_crdt::client::{Action, Client, Notice, Refusal};
 use watersmeet_crdt::document::{EditError, Kind, ListView, RegisterView, View};
+use watersmeet_crdt::session::Token;
 use watersmeet_crdt::{Delta, Document, ReplicaId};
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -51,7 +52,12 @@ export type Op =
 /** What a local edit did. */
 export interface Edited { changes: Change[]; delta: Uint8Array; version: Float64Array }
 /** Where a document's edits are. */
-export interface RawStatus { live: boolean; notOnDevice: number; notOnServer: number }
+export interface RawStatus {
+  live: boolean;
+  notOnDevice: number;
+  notOnServer: number;
+  refused: { code: string; message: string } | undefined;
+}
 /** What the shell is to do. */
 export type Action =
   | { type: "send"; bytes: Uint8Array }
@@ -193,9 +199,9 @@ impl RawClient {
         self.client.hurry(time(now));
     }
 
-    /// Says that the connection is open.
-    pub fn connected(&mut self, now: f64) {
-        self.client.connected(time(now));
+    /// Says that the connection is open, and by which token the server may know who calls, if by any.
+    pub fn connected(&mut self, now: f64, token: Option<String>) {
+        self.client.connected(time(now), Token::from(token.unwrap_or_default()));
     }
 
     /// Says that the connection is closed or could not be opened.
@@ -229,6 +235,10 @@ impl RawClient {
             Action::Notify(notice) => notice_to_js(notice),
         }
     }
+}
+
+fn refusal_to_js(refusal: &Refusal) -> JsValue {
+    object([("code", format!("{:?}", refusal.code).into()), ("message", refusal.message.as_str().into())])
 }
 
 fn notice_to_js(notice: Notice) -> JsValue {
@@ -272,6 +282,7 @@ impl RawClient {
             ("live", status.live.into()),
             ("notOnDevice", number(status.not_on_device).into()),
             ("notOnServer", number(status.not_on_server).into()),
+            ("refused", self.client.refusal(name).map_or(JsValue::UNDEFINED, refusal_to_js)),
         ])
     }
 

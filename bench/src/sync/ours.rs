@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 use watersmeet_crdt::document::{Kind, View};
-use watersmeet_crdt::session::{Event, Frame, Input, Limits, Output, SUBPROTOCOL, Session};
+use watersmeet_crdt::session::{Event, Frame, Input, Limits, Output, SUBPROTOCOL, Session, Token};
 use watersmeet_crdt::{Delta, Document, Lattice, ReplicaId, Time, Value, VersionVector};
 
 /// The name of ours in reports.
@@ -49,7 +49,7 @@ impl Subject for Watersmeet {
     fn talk(&self, document: &str, replica: &dyn Replica) -> Result<Box<dyn Talk>, Failure> {
         let has: VersionVector = postcard::from_bytes(&replica.version())?;
         let author = ReplicaId::new(replica.id());
-        let mut session = Session::call(now(), author, Limits::default());
+        let mut session = Session::call(now(), author, Token::default(), Limits::default());
         session.open(document, has.clone());
         Ok(Box::new(Conversation { session, author, has, wanted: None, channel: 0 }))
     }

@@ -70,8 +70,8 @@ impl Delta {
         &self.removed
     }
 
-    /// How many events it adds.
-    pub(crate) fn additions(&self) -> u64 {
+    /// How many events it adds; without any, it only removes.
+    pub fn additions(&self) -> u64 {
         self.columns.dots_count
     }
 

@@ -1,7 +1,7 @@
 //! What goes into a session and what comes out of it.
 
-use super::Code;
-use crate::{Delta, Time, VersionVector};
+use super::{Code, Token};
+use crate::{Delta, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
 
 /// What comes in.
@@ -27,6 +27,14 @@ pub enum Output {
 /// What the peer said or wants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// It called, and greets. Answer by [`Session::welcome`](super::Session::welcome), or by
+    /// [`Session::end`](super::Session::end) if it may not come in.
+    Greeted {
+        /// Who it says it is.
+        replica: ReplicaId,
+        /// What proves who it is, if anything does.
+        token: Token,
+    },
     /// It wants a document, of which it has `version`. Answer by [`Session::accept`](super::Session::accept) or [`Session::refuse`](super::Session::refuse).
     Open {
         /// The document's name.

@@ -1,11 +1,11 @@
 //! The frames of `watersmeet.v1`, one WebSocket message each, coded by postcard; drawn in `docs/wire.md`.
 
-use super::Code;
+use super::{Code, Token};
 use crate::{ReplicaId, VersionVector};
 use serde::{Deserialize, Serialize};
 
 /// The number of the protocol spoken here.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// What the two ends of a connection say to each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum Frame<'a> {
         protocol: u16,
         /// Who speaks.
         replica: ReplicaId,
+        /// What proves it, if anything does. The end that was called has none.
+        token: Token,
     },
     /// Asks for a document, of which the sender has `version`.
     Open {
@@ -104,8 +106,12 @@ impl<'a> Frame<'a> {
         postcard::to_allocvec(self).unwrap_or_default()
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; none if it is not a frame.
+    /// Reads what [`encode`](Self::encode) wrote; none if it is not a frame. Of a greeting in another protocol it
+    /// reads no more than which that is.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
+        if let Some(protocol) = other_protocol(bytes) {
+            return Some(Frame::Hello { protocol, replica: ReplicaId::new(0), token: Token::default() });
+        }
         match postcard::take_from_bytes(bytes) {
             Ok((frame, [])) => Some(frame),
             _ => None,
@@ -150,6 +156,13 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// The protocol of a greeting, if it is another than this. Every protocol greets by a zero and its number, from 1; what
+/// follows is its own affair.
+fn other_protocol(bytes: &[u8]) -> Option<u16> {
+    let ((0u8, protocol), _) = postcard::take_from_bytes::<(u8, u16)>(bytes).ok()? else { return None };
+    (protocol != 0 && protocol != PROTOCOL).then_some(protocol)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,8 +172,11 @@ mod tests {
     fn the_frames_hold_still() {
         let version = VersionVector::from_iter([(ReplicaId::new(5), 300)]);
         let state = &[7, 8][..];
-        let frames: [(Frame<'_>, &[u8]); 13] = [
-            (Frame::Hello { protocol: 1, replica: ReplicaId::new(5) }, &[0, 1, 5]),
+        let hello =
+            |token: &str| Frame::Hello { protocol: 2, replica: ReplicaId::new(5), token: token.into() };
+        let frames: [(Frame<'_>, &[u8]); 14] = [
+            (hello(""), &[0, 2, 5, 0]),
+            (hello("jwt"), &[0, 2, 5, 3, b'j', b'w', b't']),
             (Frame::Open { name: "map", version: version.clone() }, &[1, 3, b'm', b'a', b'p', 1, 5, 0xac, 2]),
             (
                 Frame::Opened { name: "m", channel: 9, version: version.clone() },
@@ -185,7 +201,26 @@ mod tests {
 
     #[test]
     fn a_frame_with_an_impossible_replica_is_none() {
-        let beyond = postcard::to_allocvec(&(0u8, 1u16, u64::MAX)).expect("plain numbers");
+        let beyond = postcard::to_allocvec(&(0u8, PROTOCOL, u64::MAX, "")).expect("plain numbers");
         assert_eq!(Frame::decode(&beyond), None);
+    }
+
+    /// Older and newer peers greet in their own ways, and are to hear that it is the protocol that is wrong.
+    #[test]
+    fn a_greeting_in_another_protocol_is_understood_as_such() {
+        for (bytes, theirs) in
+            [(&[0, 1, 5][..], 1), (&[0, 3, 5, 0, 0, 7, 7], 3), (&[0, 0xff, 0xff, 3], 0xffff)]
+        {
+            match Frame::decode(bytes) {
+                Some(Frame::Hello { protocol, .. }) => assert_eq!(protocol, theirs),
+                other => panic!("{bytes:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let hello = Frame::Hello { protocol: 2, replica: ReplicaId::new(5), token: "secret".into() };
+        assert!(!format!("{hello:?}").contains("secret"));
     }
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub documents: usize,
     /// Bytes of a document's name.
     pub name_bytes: usize,
+    /// Bytes of a caller's token.
+    pub token_bytes: usize,
     /// Bytes of a presence state.
     pub presence_bytes: usize,
     /// How far ahead of ours a caller's clock may be, in milliseconds.
@@ -33,6 +35,7 @@ impl Default for Limits {
             delta_bytes: 128 << 20,
             documents: 64,
             name_bytes: 256,
+            token_bytes: 8 << 10,
             presence_bytes: 1_024,
             clock_skew_millis: 24 * 3_600_000,
             handshake_millis: 10_000,
@@ -64,9 +67,28 @@ pub enum Code {
     Unavailable,
     /// The server is going down; connect again.
     Shutdown,
+    /// There is no token, or none that this server accepts.
+    Unauthenticated,
+    /// The token has expired; connect again with another.
+    Expired,
+    /// The token gives no right to that.
+    Forbidden,
+    /// Events of a replica that belongs to somebody else.
+    Author,
+    /// An event that the server has with another content.
+    Equivocation,
+    /// Too many edits in too short a time. The server says what it lacks when it takes more.
+    Rate,
+    /// The document would become larger than it may be.
+    Full,
 }
 
 impl Code {
+    /// Whether it passes without anybody's doing, so that waiting helps.
+    pub fn passes(self) -> bool {
+        matches!(self, Code::Unavailable | Code::Rate | Code::Shutdown | Code::Silent)
+    }
+
     /// Its name in logs, metrics and JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,6 +102,13 @@ impl Code {
             Code::ClockSkew => "clock-skew",
             Code::Unavailable => "unavailable",
             Code::Shutdown => "shutdown",
+            Code::Unauthenticated => "unauthenticated",
+            Code::Expired => "expired",
+            Code::Forbidden => "forbidden",
+            Code::Author => "author",
+            Code::Equivocation => "equivocation",
+            Code::Rate => "rate",
+            Code::Full => "full",
         }
     }
 }

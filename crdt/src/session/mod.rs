@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!   caller                               listener
-//!     │ Hello ─────────────────────────────▶ │
+//!     │ Hello ─────────────────────────────▶ │   Event::Greeted
 //!     │ Open{name, version} ───────────────▶ │   Event::Open
-//!     │ ◀───────────────────────────── Hello │
+//!     │ ◀───────────────────────────── Hello │   welcome()
 //!     │ ◀──── Opened{name, channel, version} │   accept(..)
 //!     │ ◀──────────────── Delta (what I lack) │   send(..)
 //!     │ Delta (what you lack) ─────────────▶ │   Event::Delta
@@ -21,10 +21,12 @@
 mod event;
 mod frame;
 mod limits;
+mod token;
 
 pub use event::{Event, Input, Output};
 pub use frame::{Frame, PROTOCOL};
 pub use limits::{Code, Limits, Violation};
+pub use token::Token;
 
 use crate::{Delta, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
@@ -82,10 +84,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// The end that called. It greets at once, and may open documents without waiting for an answer.
-    pub fn call(now: Time, replica: ReplicaId, limits: Limits) -> Self {
+    /// The end that called, with what proves who it is. It greets at once, and may open documents without waiting for
+    /// an answer.
+    pub fn call(now: Time, replica: ReplicaId, token: Token, limits: Limits) -> Self {
         let mut session = Session::begin(now, replica, limits, Role::Caller);
-        session.greet();
+        session.greet(token);
         session
     }
 
@@ -110,8 +113,8 @@ impl Session {
         }
     }
 
-    fn greet(&mut self) {
-        self.say(&Frame::Hello { protocol: PROTOCOL, replica: self.replica });
+    fn greet(&mut self, token: Token) {
+        self.say(&Frame::Hello { protocol: PROTOCOL, replica: self.replica, token });
     }
 
     /// Takes in a frame or the passing of time.
@@ -184,19 +187,24 @@ impl Session {
             (_, Frame::Error { code, message }) => {
                 Err(Violation::Ended { code, message: message.to_owned() })
             }
-            (State::Greeting { .. }, Frame::Hello { protocol, .. }) => self.greeted(protocol),
+            (State::Greeting { .. }, Frame::Hello { protocol, replica, token }) => {
+                self.greeted(protocol, replica, token)
+            }
             (State::Greeting { .. }, frame) => Err(out_of_order(&frame, "before the greeting")),
             (_, frame) => self.converse(now, frame),
         }
     }
 
-    fn greeted(&mut self, protocol: u16) -> Result<(), Violation> {
+    fn greeted(&mut self, protocol: u16, replica: ReplicaId, token: Token) -> Result<(), Violation> {
         if protocol != PROTOCOL {
             return Err(Violation::Incompatible { theirs: protocol });
         }
+        if token.len() > self.limits.token_bytes {
+            return Err(Violation::Limit { what: "bytes of a token", limit: self.limits.token_bytes });
+        }
         self.state = State::Ready;
         if self.role == Role::Listener {
-            self.greet();
+            self.tell(Event::Greeted { replica, token });
         }
         Ok(())
     }
@@ -357,6 +365,13 @@ impl Session {
 
 /// What the shell has to say.
 impl Session {
+    /// Lets a caller in who has [greeted](Event::Greeted), by greeting back. Whoever hears no greeting is not in.
+    pub fn welcome(&mut self) {
+        if self.state == State::Ready {
+            self.greet(Token::default());
+        }
+    }
+
     /// Asks for a document, of which this side has `version`.
     pub fn open(&mut self, name: &str, version: VersionVector) {
         if self.state != State::Over && self.opening.insert(name.to_owned()) {

@@ -7,7 +7,7 @@ use super::script::{Step, steps};
 use super::seeds::{NAMES, histories};
 use std::collections::{BTreeMap, VecDeque};
 use watersmeet_crdt::client::{Action, Client, Notice};
-use watersmeet_crdt::session::Frame;
+use watersmeet_crdt::session::{Frame, Token};
 use watersmeet_crdt::{Delta, ReplicaId, Time, VersionVector};
 
 /// More than any one frame may make a client do.
@@ -79,7 +79,7 @@ impl Shell {
                 Action::Connect => {
                     assert!(!self.connected, "it has a connection");
                     self.connected = true;
-                    self.client.connected(self.now);
+                    self.client.connected(self.now, Token::default());
                 }
                 Action::Disconnect => {
                     self.connected = false;

@@ -3,7 +3,7 @@
 use super::common::{Rng, pull, random_ops};
 use super::script::{Step, write};
 use super::session::LIMITS;
-use watersmeet_crdt::session::{Code, Event, Frame, Input, Output, PROTOCOL, Session};
+use watersmeet_crdt::session::{Code, Event, Frame, Input, Output, PROTOCOL, Session, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
 
 /// The documents' names; their lengths differ, since a channel is numbered by them.
@@ -64,7 +64,7 @@ pub fn frames() -> Vec<Vec<u8>> {
     let version = || histories()[1].version().clone();
     let channel = 3;
     [
-        Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(2) },
+        Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(2), token: Token::default() },
         Frame::Open { name, version: version() },
         Frame::Opened { name, channel, version: version() },
         Frame::Close { channel },
@@ -122,7 +122,7 @@ pub fn to_listener() -> Vec<Vec<u8>> {
 }
 
 fn hello() -> Vec<u8> {
-    Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(2) }.encode()
+    Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(2), token: Token::default() }.encode()
 }
 
 fn open(name: &str) -> Vec<u8> {
@@ -134,7 +134,7 @@ fn a_caller_says(seed: u64) -> Vec<u8> {
     let mut rng = Rng(seed);
     let (name, now) = (NAMES[2], Time::default());
     let mut document = replicas(28).swap_remove(2);
-    let mut session = Session::call(now, ReplicaId::new(2), LIMITS);
+    let mut session = Session::call(now, ReplicaId::new(2), Token::default(), LIMITS);
     session.open(name, document.version().clone());
     let mut said = sends(&mut session);
     let granted = Frame::Opened { name, channel: 3, version: histories()[2].version().clone() };
@@ -210,6 +210,7 @@ fn a_listener_says(seed: u64) -> Vec<u8> {
         match session.poll() {
             Output::Wait(_) => break,
             Output::Send(bytes) => said.push(bytes.to_vec()),
+            Output::Event(Event::Greeted { .. }) => session.welcome(),
             Output::Event(Event::Open { name, .. }) => {
                 let channel = u32::try_from(name.len()).unwrap();
                 let has = histories()[name.len() - 1].version().clone();

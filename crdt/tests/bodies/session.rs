@@ -6,7 +6,7 @@ use super::decoders::check_sound;
 use super::script::{Step, steps};
 use super::seeds::{NAMES, histories};
 use std::collections::BTreeMap;
-use watersmeet_crdt::session::{Code, Event, Frame, Input, Limits, Output, Session, Violation};
+use watersmeet_crdt::session::{Code, Event, Frame, Input, Limits, Output, Session, Token, Violation};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time};
 
 /// More than any one frame may make a session say.
@@ -17,6 +17,7 @@ pub(super) const LIMITS: Limits = Limits {
     delta_bytes: 2_000,
     documents: 3,
     name_bytes: 16,
+    token_bytes: 16,
     presence_bytes: 64,
     clock_skew_millis: 60_000,
     handshake_millis: 10_000,
@@ -31,7 +32,8 @@ pub fn listener(data: &[u8]) {
 
 /// Who is called.
 pub fn caller(data: &[u8]) {
-    let mut shell = Shell::new(Session::call(Time::default(), ReplicaId::new(1), LIMITS), true);
+    let mut shell =
+        Shell::new(Session::call(Time::default(), ReplicaId::new(1), Token::default(), LIMITS), true);
     for (name, document) in NAMES.into_iter().zip(histories()) {
         shell.session.open(name, document.version().clone());
     }
@@ -126,6 +128,10 @@ impl Shell {
 
     fn answer(&mut self, event: Event) {
         match event {
+            Event::Greeted { token, .. } => {
+                assert!(!self.calls && token.len() <= LIMITS.token_bytes);
+                self.session.welcome();
+            }
             Event::Open { name, version } => {
                 assert!(!self.calls && name.len() <= LIMITS.name_bytes);
                 let channel = u32::try_from(name.len()).unwrap();

@@ -3,7 +3,7 @@
 use crate::{DOCUMENT, hello};
 use watersmeet_crdt::client::{Action, Client, Notice};
 use watersmeet_crdt::document::Op;
-use watersmeet_crdt::session::{Code, Frame, PROTOCOL};
+use watersmeet_crdt::session::{Code, Frame, PROTOCOL, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, Value, VersionVector};
 
 /// A client with the document open on channel 1, where the server has `version` of it; what it sends.
@@ -12,7 +12,7 @@ fn online(client: &mut Client, now: Time, version: VersionVector) -> Vec<Vec<u8>
     let first =
         std::iter::from_fn(|| Some(client.poll(now))).find(|action| !matches!(action, Action::Notify(_)));
     assert_eq!(first, Some(Action::Connect));
-    client.connected(now);
+    client.connected(now, Token::default());
     client.received(now, &hello(PROTOCOL), 0);
     client.received(now, &Frame::Opened { name: DOCUMENT, channel: 1, version }.encode(), 0);
     sent(client, now)

@@ -1,7 +1,9 @@
 //! A session whose peer says the wrong thing, falls silent, or says too much.
 
 use crate::{DOCUMENT, hello};
-use watersmeet_crdt::session::{Code, Event, Frame, Input, Limits, Output, PROTOCOL, Session, Violation};
+use watersmeet_crdt::session::{
+    Code, Event, Frame, Input, Limits, Output, PROTOCOL, Session, Token, Violation,
+};
 use watersmeet_crdt::{Document, ReplicaId, Time, VersionVector};
 
 fn greeted() -> Session {
@@ -180,7 +182,7 @@ fn a_large_delta_comes_in_parts() {
     for n in 0..3 {
         document.edit(Time::default(), |tx| tx.set(&[&format!("k{n}")], vec![n; 4 << 20])).unwrap();
     }
-    let mut sender = Session::call(Time::default(), ReplicaId::new(1), Limits::default());
+    let mut sender = Session::call(Time::default(), ReplicaId::new(1), Token::default(), Limits::default());
     sender.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
     sender.open(DOCUMENT, document.version().clone());
     let granted = Frame::Opened { name: DOCUMENT, channel: 1, version: VersionVector::default() }.encode();

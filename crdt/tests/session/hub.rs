@@ -52,6 +52,7 @@ impl Hub {
             match line.session.poll() {
                 Output::Send(bytes) => line.to_client.push_back(bytes.to_vec()),
                 Output::Wait(_) => return,
+                Output::Event(Event::Greeted { .. }) => line.session.welcome(),
                 Output::Event(Event::Open { name, version }) => {
                     self.commit();
                     let Some(line) = self.lines.get_mut(&who) else { return };

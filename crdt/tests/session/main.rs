@@ -11,10 +11,10 @@ mod hub;
 mod worlds;
 
 use watersmeet_crdt::ReplicaId;
-use watersmeet_crdt::session::Frame;
+use watersmeet_crdt::session::{Frame, Token};
 
 const DOCUMENT: &str = "map";
 
 fn hello(protocol: u16) -> Vec<u8> {
-    Frame::Hello { protocol, replica: ReplicaId::new(1) }.encode()
+    Frame::Hello { protocol, replica: ReplicaId::new(1), token: Token::default() }.encode()
 }

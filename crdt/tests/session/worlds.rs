@@ -8,7 +8,7 @@ use crate::common::{Rng, random_ops};
 use crate::hub::Hub;
 use std::collections::VecDeque;
 use watersmeet_crdt::client::{Action, Client, Notice};
-use watersmeet_crdt::session::{Code, Input, Violation};
+use watersmeet_crdt::session::{Code, Input, Token, Violation};
 use watersmeet_crdt::{Delta, Lattice, ReplicaId, Time, VersionVector};
 
 const WORLDS: u64 = 3_000;
@@ -283,7 +283,7 @@ impl World {
                 Action::Wait(_) => return,
                 Action::Connect => {
                     self.hub.connect(who, self.now);
-                    self.shells[who].client.connected(now);
+                    self.shells[who].client.connected(now, Token::default());
                 }
                 Action::Send(bytes) => {
                     if let Some(line) = self.hub.lines.get_mut(&who) {

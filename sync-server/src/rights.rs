@@ -1,0 +1,158 @@
+//! What one connection may do: who it is, what it may read and write, until when, and how fast.
+
+use crate::access::{Authors, Denied, Grant, Right, Subject, bearer};
+use crate::hub::Hub;
+use crate::subjects::Counted;
+use axum::http::HeaderMap;
+use std::collections::BTreeMap;
+use std::time::Instant;
+use watersmeet_crdt::Time;
+use watersmeet_crdt::session::{Code, Token};
+
+/// Why something is refused, for the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl Refused {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Refused { code, message: message.into() }
+    }
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        let code = if denied == Denied::Expired { Code::Expired } else { Code::Unauthenticated };
+        Refused::new(code, denied.to_string())
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(crate) struct Rights {
+    /// None until the peer has shown who it is.
+    grant: Option<Grant>,
+    counted: Option<Counted>,
+    /// Channels whose edits came too fast: what comes is not looked at until then, and then it is said what is lacking.
+    throttled: BTreeMap<u32, Instant>,
+}
+
+/// What to do with an edit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Take,
+    /// It came too fast, as did one before it, and its author has been told.
+    Ignore,
+    Refuse(Refused),
+}
+
+impl Rights {
+    /// What the token in a request's header grants; nothing yet if there is none.
+    pub(crate) fn of(hub: &Hub, headers: &HeaderMap, now: Time) -> Result<Self, Refused> {
+        let mut rights = Rights::default();
+        if let Some(token) = bearer(headers) {
+            rights.show(hub, Some(token), now)?;
+        }
+        Ok(rights)
+    }
+
+    /// The peer greets. The token in its greeting counts, if there is one, and else the one that came before.
+    pub(crate) fn greeted(&mut self, hub: &Hub, token: &Token, now: Time) -> Result<(), Refused> {
+        match token.as_str() {
+            None if self.grant.is_some() => Ok(()),
+            token => self.show(hub, token, now),
+        }
+    }
+
+    fn show(&mut self, hub: &Hub, token: Option<&str>, now: Time) -> Result<(), Refused> {
+        let grant = hub.access.grant(token, now)?;
+        // Let go of first, so that a subject's last connection can be its own successor.
+        self.counted = None;
+        if let Some(subject) = grant.subject() {
+            let counted = hub.subjects.connect(subject, Instant::now());
+            let limit = hub.limits.connections_per_subject;
+            self.counted = Some(counted.ok_or_else(|| {
+                Refused::new(Code::Limit, format!("a subject may have {limit} connections; close one"))
+            })?);
+        }
+        self.grant = Some(grant);
+        Ok(())
+    }
+
+    /// When the next thing is to be done here.
+    pub(crate) fn due(&self, now: Time) -> Time {
+        let expires = self.grant.as_ref().and_then(Grant::expires).unwrap_or(Time::from_millis(u64::MAX));
+        let until = |at: &Instant| {
+            let wait = at.saturating_duration_since(Instant::now());
+            // Rounded up, so that it is not too early then.
+            now.plus(u64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
+        };
+        self.throttled.values().min().map_or(expires, |at| expires.min(until(at)))
+    }
+
+    /// Whether the token has expired.
+    pub(crate) fn have_expired(&self, now: Time) -> bool {
+        self.grant.as_ref().and_then(Grant::expires).is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether the document of that name may be opened.
+    pub(crate) fn may_open(&self, name: &str) -> Result<(), Refused> {
+        self.may(Right::Read, name)
+    }
+
+    /// Whether an edit on `channel`, which is the document `name`, is to be taken.
+    pub(crate) fn judge(&mut self, hub: &Hub, channel: u32, name: &str) -> Verdict {
+        if self.throttled.contains_key(&channel) {
+            return Verdict::Ignore;
+        }
+        if let Err(refused) = self.may(Right::Write, name) {
+            return Verdict::Refuse(refused);
+        }
+        let now = Instant::now();
+        let Some(subject) = self.grant.as_ref().and_then(Grant::subject) else { return Verdict::Take };
+        match hub.subjects.edit(subject, now) {
+            Ok(()) => Verdict::Take,
+            Err(wait) => {
+                // A while, so that what comes next is a group and not one edit at a time.
+                self.throttled.insert(channel, now + wait.max(hub.limits.throttle));
+                let message = format!(
+                    "{:?} may make {} edits a second; keep these, they will be asked for",
+                    subject.as_str(),
+                    hub.limits.edits.per_second
+                );
+                Verdict::Refuse(Refused::new(Code::Rate, message))
+            }
+        }
+    }
+
+    /// As whom it brings new events; none if it may bring anybody's.
+    pub(crate) fn author(&self, hub: &Hub) -> Option<Subject> {
+        let subject = self.grant.as_ref().and_then(Grant::subject);
+        subject.filter(|_| hub.access.authors() == Authors::Own).cloned()
+    }
+
+    /// Channels that were throttled and are so no longer.
+    pub(crate) fn released(&mut self) -> Vec<u32> {
+        let now = Instant::now();
+        let done: Vec<u32> =
+            self.throttled.iter().filter(|(_, at)| **at <= now).map(|(channel, _)| *channel).collect();
+        self.throttled.retain(|channel, _| !done.contains(channel));
+        done
+    }
+
+    /// A channel has been closed.
+    pub(crate) fn forget(&mut self, channel: u32) {
+        self.throttled.remove(&channel);
+    }
+
+    fn may(&self, right: Right, name: &str) -> Result<(), Refused> {
+        match &self.grant {
+            Some(grant) if grant.may(right, name) => Ok(()),
+            Some(grant) => Err(Refused::new(Code::Forbidden, grant.lacks(right, name))),
+            // No frame is looked at before the greeting.
+            None => Err(Denied::NoToken.into()),
+        }
+    }
+}

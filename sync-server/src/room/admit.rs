@@ -1,0 +1,119 @@
+//! What an edit is held against before it is applied, and so before anybody is shown it: whose events it brings, whether
+//! it says something else of events that are here, and how large it would make the document.
+//!
+//! What is refused here is refused whole, stays with its author, and harms nothing else on its connection.
+
+use super::Room;
+use crate::access::Subject;
+use crate::owners::Use;
+use crate::rights::Refused;
+use crate::store::Claim;
+use std::time::{Duration, Instant};
+use watersmeet_crdt::session::Code;
+use watersmeet_crdt::{Delta, ReplicaId};
+
+/// How large a document is, at most.
+#[derive(Debug)]
+pub(super) struct Size {
+    /// Its state is not larger: every delta since it was measured is counted whole.
+    at_most: usize,
+    measured: Option<Instant>,
+}
+
+impl Size {
+    /// Of a document that was read from so many bytes.
+    pub(super) fn at_most(bytes: usize) -> Self {
+        Size { at_most: bytes, measured: None }
+    }
+
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.at_most = self.at_most.saturating_add(bytes);
+    }
+
+    /// Whether so many bytes more are within `limit`. The state is measured if it may be smaller than was thought, and
+    /// was not measured just now.
+    fn has_room(
+        &mut self,
+        more: usize,
+        limit: usize,
+        holds: Duration,
+        measure: impl FnOnce() -> usize,
+    ) -> bool {
+        let fits = |at_most: usize| at_most.saturating_add(more) <= limit;
+        if !fits(self.at_most) && self.measured.is_none_or(|at| at.elapsed() >= holds) {
+            *self = Size { at_most: measure(), measured: Some(Instant::now()) };
+        }
+        fits(self.at_most)
+    }
+}
+
+impl Room {
+    /// Whether a delta that builds on what is here may be applied; if so, the claims to be written with it. `author` is
+    /// who brings it, unless anybody may bring anything.
+    pub(super) async fn admit(
+        &mut self,
+        delta: &Delta,
+        author: Option<&Subject>,
+    ) -> Result<Vec<Claim>, Refused> {
+        if let Some(dot) = self.document.contradicts(delta) {
+            let (name, replica, seq) = (&self.name, dot.replica.get(), dot.seq);
+            let message = format!(
+                "the document {name:?} has another event {seq} of replica {replica}; a replica that was copied must take a new id"
+            );
+            return Err(Refused::new(Code::Equivocation, message));
+        }
+        // What is known already changes nothing, whoever says it again.
+        let gained = delta.to().beyond(self.document.version());
+        if gained.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.check_size(delta)?;
+        match author {
+            Some(author) => {
+                let replicas: Vec<ReplicaId> = gained.iter().map(|(replica, _)| replica).collect();
+                self.claim(&replicas, author).await
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn check_size(&mut self, delta: &Delta) -> Result<(), Refused> {
+        let (limit, holds, document) = (self.limits.document_bytes, self.limits.measured, &self.document);
+        let more = delta.encode().len();
+        let is_removal = delta.additions() == 0;
+        if is_removal || self.size.has_room(more, limit, holds, || document.encode_state().len()) {
+            self.size.add(more);
+            return Ok(());
+        }
+        let message = format!(
+            "the document {:?} may have {limit} bytes, and these {more} would be too many; remove something",
+            self.name
+        );
+        Err(Refused::new(Code::Full, message))
+    }
+
+    /// Takes replicas of which there are new events for `author`, if none of them is another's.
+    async fn claim(&self, replicas: &[ReplicaId], author: &Subject) -> Result<Vec<Claim>, Refused> {
+        if let Err(error) = self.owners.learn(replicas).await {
+            tracing::error!(document = %self.name, %error, "whose a replica is could not be read");
+            return Err(Refused::new(Code::Unavailable, "the server cannot check edits now; keep them"));
+        }
+        let mut claims = Vec::new();
+        for replica in replicas {
+            match self.owners.take(*replica, author) {
+                Use::Own => {}
+                Use::First => claims.push(Claim { replica: *replica, subject: author.as_str().into() }),
+                Use::Others => {
+                    let message = format!(
+                        "the document {:?} takes new events of replica {} from the subject that first used it, not from {:?}",
+                        self.name,
+                        replica.get(),
+                        author.as_str()
+                    );
+                    return Err(Refused::new(Code::Author, message));
+                }
+            }
+        }
+        Ok(claims)
+    }
+}
