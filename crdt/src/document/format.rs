@@ -64,20 +64,24 @@ pub(crate) fn delta(table: &Table, lacking: &Lacking) -> Delta {
 
 fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id] + Copy) -> Delta {
     let header = Header::of(lacking);
-    let mut columns = Columns::new(table, &header);
+    let mut out = Vec::with_capacity(64);
+    out.push(FORMAT);
+    header.encode(&lacking.removed, &mut out);
+    let mut offsets = Offsets { tree: out.len(), ..Offsets::default() };
+    // Straight behind the header: the tree is most of what there is.
+    let mut columns = Columns::new(table, &header, out);
     if !below(ROOT).is_empty() {
         columns.children(ROOT, below);
     }
-    let Columns { tree, dots, stamps, tags, values, .. } = columns;
-    let mut out = Vec::with_capacity(64 + tree.len() + values.len() + 3 * dots.len() + stamps.len());
-    let expected = header.expects(&dots);
-    let flags = [(header.is_sole(&lacking.removed), SOLE), (dots.is_empty(), BARE), (expected, EXPECTED)];
-    out.push(flags.into_iter().filter(|(set, _)| *set).fold(FORMAT, |byte, (_, flag)| byte | flag));
-    header.encode(&lacking.removed, &mut out);
-    let mut offsets = Offsets { tree: out.len(), ..Offsets::default() };
+    let Columns { tree: mut out, dots, stamps, tags, values, .. } = columns;
+    offsets.dots = out.len();
     (offsets.dots_count, offsets.stamps_count) = (dots.len() as u64, stamps.len() as u64);
-    out.extend_from_slice(&tree);
-    if !expected {
+    offsets.expected = header.expects(&dots);
+    let flags =
+        [(header.is_sole(&lacking.removed), SOLE), (dots.is_empty(), BARE), (offsets.expected, EXPECTED)];
+    out[0] = flags.into_iter().filter(|(set, _)| *set).fold(FORMAT, |byte, (_, flag)| byte | flag);
+    out.reserve(values.len() + 3 * dots.len() + stamps.len() + tags.len());
+    if !offsets.expected {
         encode_dots(&dots, &header, &mut out);
     }
     offsets.stamps = out.len();
@@ -86,9 +90,7 @@ fn encode<'s>(table: &'s Table, lacking: &Lacking, below: impl Fn(Id) -> &'s [Id
     encode_tags(&tags, &mut out);
     offsets.values = out.len();
     out.extend_from_slice(&values);
-    offsets.dots = offsets.tree + tree.len();
     let latest = stamps.into_iter().max().unwrap_or_default();
-    offsets.expected = expected;
     Delta::made(out.into(), &header.replicas, &lacking.removed, latest, offsets)
 }
 
@@ -182,12 +184,13 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn new(table: &'a Table, header: &'a Header) -> Self {
+    /// Empty ones; the tree grows behind what is in `out`.
+    fn new(table: &'a Table, header: &'a Header, out: Vec<u8>) -> Self {
         Columns {
             table,
             header,
             replica: 0,
-            tree: Vec::with_capacity(64),
+            tree: out,
             dots: Vec::new(),
             stamps: Vec::new(),
             tags: Vec::new(),
