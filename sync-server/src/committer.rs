@@ -12,7 +12,6 @@
 use crate::Limits;
 use crate::metrics::Metrics;
 use crate::store::{Record, Store, StoreError};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -35,7 +34,6 @@ impl Standing {
 /// Errors are shared, because one failure fails everybody in the batch.
 enum Job {
     Append { record: Record, done: oneshot::Sender<Result<u64, Arc<StoreError>>> },
-    Compact { document: Arc<str>, upto: u64, state: Bytes },
     Check { done: oneshot::Sender<Result<(), Arc<StoreError>>> },
     Close,
 }
@@ -102,13 +100,6 @@ impl Committer {
     pub(crate) async fn append(&self, record: Record) -> Result<u64, Arc<StoreError>> {
         let (done, answer) = oneshot::channel();
         self.ask(Job::Append { record, done }, answer).await
-    }
-
-    /// Replaces a document's deltas up to `upto` by `state`, some time after everything that was asked before. If
-    /// it fails the deltas are still there, so nobody needs to wait for it.
-    pub(crate) async fn compact(&self, document: Arc<str>, upto: u64, state: Bytes) {
-        // If the thread has ended, whoever appends next will hear it.
-        let _ = self.jobs.send(Job::Compact { document, upto, state }).await;
     }
 
     /// Whether the store can be written to.
@@ -197,30 +188,18 @@ impl Writer {
 /// Does a batch of jobs; false if it was the last.
 fn work(writer: &Writer, jobs: &mut Vec<Job>) -> bool {
     let (mut records, mut authors, mut checks, mut open) = (Vec::new(), Vec::new(), Vec::new(), true);
-    let mut compactions = Vec::new();
     for job in jobs.drain(..) {
         match job {
             Job::Append { record, done } => {
                 records.push(record);
                 authors.push(done);
             }
-            Job::Compact { document, upto, state } => compactions.push((document, upto, state)),
             Job::Check { done } => checks.push(done),
             Job::Close => open = false,
         }
     }
     append(writer, &records, authors);
     check(writer, checks);
-    // After the appends, which somebody waits for. A snapshot names the last delta it contains, so those that came
-    // since stay.
-    for (document, upto, state) in compactions {
-        match writer.store.compact(&document, upto, &state) {
-            Ok(()) => drop(writer.metrics.compactions.inc()),
-            Err(error) => {
-                tracing::warn!(%error, %document, "a snapshot could not be written; its deltas stay");
-            }
-        }
-    }
     open
 }
 

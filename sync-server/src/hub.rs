@@ -2,9 +2,11 @@
 
 use crate::access::Access;
 use crate::committer::Committer;
+use crate::compactor::Compactor;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::room::GuestId;
+use crate::owners::Owners;
+use crate::room::{GuestId, Needs};
 use crate::rooms::Rooms;
 use crate::store::Store;
 use crate::subjects::Subjects;
@@ -54,14 +56,16 @@ impl Hub {
             Committer::start(store.clone(), queue, batch, metrics.clone()).map_err(ServerError::Thread)?;
         tokio::spawn(committer.mend(limits.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let rooms = Rooms::new(
-            limits.clone(),
+        let compactor = Compactor::start(store.clone(), metrics.clone(), limits.compact_queue, stop.clone());
+        let needs = Needs {
+            limits: limits.clone(),
+            owners: Owners::new(store.clone()),
             store,
-            committer.clone(),
-            metrics.clone(),
-            stop.clone(),
-            tasks.clone(),
-        );
+            committer: committer.clone(),
+            compactor,
+            metrics: metrics.clone(),
+        };
+        let rooms = Rooms::new(needs, stop.clone(), tasks.clone());
         Ok(Arc::new(Hub {
             access,
             subjects: Subjects::new(limits.connections_per_subject, limits.edits),

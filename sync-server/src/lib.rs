@@ -15,6 +15,7 @@
 //! | `mailbox` | what waits for one connection, merged and bounded |
 //! | `room`, `rooms` | one task owns one document; which documents are open |
 //! | `committer`, [`store`] | group commit; the log of deltas, in SQLite |
+//! | `compactor` | snapshots in place of long logs, in the background |
 //! | `replay` | from the log back to a document |
 //!
 //! What is not here: the protocol's rules (they are [`watersmeet_crdt::session`]), maps and tiles.
@@ -33,6 +34,7 @@
 
 pub mod access;
 mod committer;
+mod compactor;
 mod config;
 mod health;
 mod http;

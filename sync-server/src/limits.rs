@@ -25,8 +25,12 @@ pub struct Limits {
     pub measured: Duration,
     /// How often one connection shows itself anew in one document. What comes faster is merged: the latest counts.
     pub presence_per_second: u32,
-    /// Documents in memory at once. One more is refused.
+    /// Documents in memory at once. For one more, one that nobody has open leaves; if there is none, it is refused.
     pub rooms: usize,
+    /// Documents in memory that nobody has open. Those that were left first leave for new ones.
+    pub warm_documents: usize,
+    /// Bytes of such documents, as they are written down. In memory they take several times as much.
+    pub warm_bytes: usize,
     /// Requests that wait for one room. Who has one more waits, and reads no further.
     pub room_queue: usize,
     /// Requests that a room takes together, and so the edits that it commits together.
@@ -50,6 +54,8 @@ pub struct Limits {
     pub tail_deltas: usize,
     /// Bytes of deltas after the last snapshot before a new one is written, unless the state is larger than that.
     pub tail_bytes: usize,
+    /// Snapshots that are asked for and not made yet. A room asks again if there are more.
+    pub compact_queue: usize,
     /// How long a document stays in memory when nobody has it open.
     pub room_idle: Duration,
     /// How long a closed connection may take to hear why.
@@ -87,6 +93,8 @@ impl Default for Limits {
             measured: Duration::from_secs(1),
             presence_per_second: 20,
             rooms: 10_000,
+            warm_documents: 1_000,
+            warm_bytes: 64 << 20,
             room_queue: 256,
             room_batch: 256,
             inbound_bytes: 256 << 20,
@@ -98,6 +106,7 @@ impl Default for Limits {
             commit_batch: 1_024,
             tail_deltas: 1_000,
             tail_bytes: 64 << 10,
+            compact_queue: 64,
             room_idle: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             health: Duration::from_secs(5),

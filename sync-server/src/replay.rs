@@ -11,12 +11,14 @@ pub(crate) struct Replayed {
 }
 
 /// The part of a log that follows its last snapshot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {
     last: u64,
     deltas: usize,
     bytes: usize,
     snapshot_bytes: usize,
+    /// No snapshot is made of fewer bytes, since one could not be made.
+    put_off_bytes: usize,
 }
 
 impl Tail {
@@ -36,12 +38,23 @@ impl Tail {
     /// that snapshots at most double what is written.
     pub(crate) fn is_long(&self, limits: &Limits) -> bool {
         let long = self.deltas >= limits.tail_deltas || self.bytes >= limits.tail_bytes;
-        long && self.bytes >= self.snapshot_bytes
+        long && self.bytes >= self.snapshot_bytes.max(self.put_off_bytes)
     }
 
-    /// Notes that a snapshot of so many bytes takes its place; the number of the last delta in it.
-    pub(crate) fn compacted(&mut self, snapshot_bytes: usize) -> u64 {
-        *self = Tail { last: self.last, snapshot_bytes, ..Tail::default() };
+    /// Notes that what `then` says is no longer in the tail but in a snapshot of so many bytes.
+    pub(crate) fn compacted(&mut self, then: &Tail, snapshot_bytes: usize) {
+        self.deltas = self.deltas.saturating_sub(then.deltas);
+        self.bytes = self.bytes.saturating_sub(then.bytes);
+        (self.snapshot_bytes, self.put_off_bytes) = (snapshot_bytes, 0);
+    }
+
+    /// Notes that no snapshot could be made: it is tried again when the tail is twice as long.
+    pub(crate) fn put_off(&mut self) {
+        self.put_off_bytes = self.bytes.saturating_mul(2);
+    }
+
+    /// The number of the last delta.
+    pub(crate) fn last(&self) -> u64 {
         self.last
     }
 }

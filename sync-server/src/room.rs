@@ -18,6 +18,7 @@ mod admit;
 use crate::Limits;
 use crate::access::Subject;
 use crate::committer::Committer;
+use crate::compactor::Compactor;
 use crate::mailbox::{Answer, Group, Mailbox};
 use crate::metrics::Metrics;
 use crate::owners::Owners;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
@@ -70,6 +72,17 @@ pub(crate) struct Edit {
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
+/// What all rooms share.
+#[derive(Clone)]
+pub(crate) struct Needs {
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) owners: Arc<Owners>,
+    pub(crate) committer: Committer,
+    pub(crate) compactor: Compactor,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
 /// The document cannot be served any more; the room must end.
 #[derive(Debug)]
 pub(crate) struct Lost;
@@ -95,6 +108,9 @@ pub(crate) struct Room {
     guests: BTreeMap<GuestId, Guest>,
     /// Whose edits were refused because the store failed: they are asked for them once it works again.
     refused: BTreeSet<GuestId>,
+    compactor: Compactor,
+    /// A snapshot that is being made, and what it is made of.
+    compacting: Option<Compacting>,
     /// What the last snapshot contains.
     compacted: VersionVector,
     /// The latest answer to somebody who lacked something; many lack the same.
@@ -103,33 +119,32 @@ pub(crate) struct Room {
 
 impl Room {
     /// Loads the document and opens the room.
-    pub(crate) async fn open(
-        name: Arc<str>,
-        channel: u32,
-        limits: Arc<Limits>,
-        store: Arc<dyn Store>,
-        owners: Arc<Owners>,
-        committer: Committer,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, StoreError> {
-        let Replayed { document, tail } = load(store.clone(), name.clone()).await?;
-        metrics.documents_loaded.inc();
+    pub(crate) async fn open(name: Arc<str>, channel: u32, needs: &Needs) -> Result<Self, StoreError> {
+        let Replayed { document, tail } = load(needs.store.clone(), name.clone()).await?;
+        needs.metrics.documents_loaded.inc();
         Ok(Room {
             name,
             channel,
-            limits,
-            store,
-            owners,
-            committer,
-            metrics,
+            limits: needs.limits.clone(),
+            store: needs.store.clone(),
+            owners: needs.owners.clone(),
+            committer: needs.committer.clone(),
+            metrics: needs.metrics.clone(),
             document,
             size: Size::at_most(tail.state_bytes_at_most()),
             tail,
             guests: BTreeMap::new(),
             refused: BTreeSet::new(),
+            compactor: needs.compactor.clone(),
+            compacting: None,
             compacted: VersionVector::default(),
             latest_group: None,
         })
+    }
+
+    /// About the bytes that it takes to write the document down.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.tail.state_bytes_at_most()
     }
 
     /// Whether nobody has the document open.
@@ -154,7 +169,7 @@ impl Room {
             self.recover(&edits).await?;
         }
         others.into_iter().for_each(|request| self.answer(request));
-        self.compact_if_long().await;
+        self.compact_if_long();
         Ok(())
     }
 
@@ -367,18 +382,41 @@ impl Room {
         }
     }
 
-    /// Puts a snapshot in place of the log when replaying it would take long.
-    async fn compact_if_long(&mut self) {
-        if self.tail.is_long(&self.limits) {
-            let state = self.document.encode_state();
-            let upto = self.tail.compacted(state.len());
-            self.committer.compact(self.name.clone(), upto, state).await;
-            // Whoever lacks more than a whole tail is told the state, which is smaller than what the log would say of it;
-            // so memory follows what is alive in a document, not how often it was edited.
-            let before = std::mem::replace(&mut self.compacted, self.document.version().clone());
-            self.document.cut_log(&before);
+    /// Has a snapshot put in place of the log when replaying that would take long.
+    fn compact_if_long(&mut self) {
+        self.note_compaction();
+        if self.compacting.is_none() && self.tail.is_long(&self.limits) {
+            let (tail, version) = (self.tail.clone(), self.document.version().clone());
+            // If too much else is being compacted, the next batch asks again.
+            let answer = self.compactor.compact(self.name.clone());
+            self.compacting = answer.map(|answer| Compacting { answer, tail, version });
         }
     }
+
+    /// Notes what became of a snapshot that was asked for.
+    fn note_compaction(&mut self) {
+        let Some(Compacting { answer, tail, version }) = &mut self.compacting else { return };
+        match answer.try_recv() {
+            Err(TryRecvError::Empty) => return,
+            Ok(bytes) => {
+                self.tail.compacted(tail, bytes);
+                // Whoever lacks more than a whole tail is told the state, which is smaller than what the log would say
+                // of it; so memory follows what is alive in a document, not how often it was edited.
+                let before = std::mem::replace(&mut self.compacted, std::mem::take(version));
+                self.document.cut_log(&before);
+            }
+            // It failed, and the log is still there.
+            Err(TryRecvError::Closed) => self.tail.put_off(),
+        }
+        self.compacting = None;
+    }
+}
+
+/// See [`Room::compacting`].
+struct Compacting {
+    answer: oneshot::Receiver<usize>,
+    tail: Tail,
+    version: VersionVector,
 }
 
 /// One author's delta, as it came.

@@ -1,18 +1,16 @@
 //! Which documents are open, and how to get into their rooms.
 //!
-//! A room begins when somebody joins and ends some time after the last has left. Whoever joins while it is being
-//! loaded waits in its queue, so that a document is loaded once however many come at once.
+//! A room begins when somebody joins and ends some time after the last has left, or when too many are left open: a
+//! document is *hot* while somebody has it open, *warm* while it stays in memory for who may come back, and *cold* on
+//! the disk. Whoever joins while it is being loaded waits in its queue, so that a document is loaded once however many
+//! come at once.
 
-use crate::Limits;
-use crate::committer::Committer;
 use crate::mailbox::{Answer, Mailbox};
-use crate::metrics::{CountedRoom, Metrics, RoomState};
-use crate::owners::Owners;
-use crate::room::{Request, Room};
-use crate::store::Store;
-use std::collections::{HashMap, HashSet};
+use crate::metrics::{CountedRoom, RoomState};
+use crate::room::{Needs, Request, Room};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use watersmeet_crdt::session::Code;
@@ -22,6 +20,8 @@ use watersmeet_crdt::session::Code;
 pub(crate) struct Door {
     pub(crate) channel: u32,
     pub(crate) requests: mpsc::Sender<Request>,
+    /// Told when a warm room is to end.
+    evicted: Arc<Notify>,
 }
 
 /// The open rooms.
@@ -30,31 +30,57 @@ struct Open {
     doors: HashMap<Arc<str>, Door>,
     channels: HashSet<u32>,
     latest: u32,
+    warm: Warm,
+}
+
+/// Rooms that nobody is in, in the order in which they were left.
+#[derive(Default)]
+struct Warm {
+    rooms: BTreeMap<u64, Resting>,
+    bytes: usize,
+    next: u64,
+}
+
+struct Resting {
+    bytes: usize,
+    evicted: Arc<Notify>,
+}
+
+impl Warm {
+    /// Adds a room; its place in the order.
+    fn add(&mut self, resting: Resting) -> u64 {
+        self.bytes += resting.bytes;
+        self.next += 1;
+        self.rooms.insert(self.next, resting);
+        self.next
+    }
+
+    fn remove(&mut self, place: u64) {
+        if let Some(resting) = self.rooms.remove(&place) {
+            self.bytes -= resting.bytes;
+        }
+    }
+
+    /// Ends the room that was left first; false if there is none.
+    fn evict(&mut self) -> bool {
+        let Some((_, resting)) = self.rooms.pop_first() else { return false };
+        self.bytes -= resting.bytes;
+        resting.evicted.notify_one();
+        true
+    }
 }
 
 /// What a room needs, and who has one. See the [module](self).
 pub(crate) struct Rooms {
-    limits: Arc<Limits>,
-    store: Arc<dyn Store>,
-    owners: Arc<Owners>,
-    committer: Committer,
-    metrics: Arc<Metrics>,
+    needs: Needs,
     stop: CancellationToken,
     tasks: TaskTracker,
     open: Mutex<Open>,
 }
 
 impl Rooms {
-    pub(crate) fn new(
-        limits: Arc<Limits>,
-        store: Arc<dyn Store>,
-        committer: Committer,
-        metrics: Arc<Metrics>,
-        stop: CancellationToken,
-        tasks: TaskTracker,
-    ) -> Arc<Self> {
-        let owners = Owners::new(store.clone());
-        Arc::new(Rooms { limits, store, owners, committer, metrics, stop, tasks, open: Mutex::default() })
+    pub(crate) fn new(needs: Needs, stop: CancellationToken, tasks: TaskTracker) -> Arc<Self> {
+        Arc::new(Rooms { needs, stop, tasks, open: Mutex::default() })
     }
 
     /// The door of the room of `name`, which is opened if need be; none if there are too many rooms.
@@ -63,14 +89,14 @@ impl Rooms {
         if let Some(door) = open.doors.get(name) {
             return Some(door.clone());
         }
-        if open.doors.len() >= self.limits.rooms {
+        if open.doors.len() >= self.needs.limits.rooms && !open.warm.evict() {
             return None;
         }
         let name: Arc<str> = name.into();
-        let (requests, queue) = mpsc::channel(self.limits.room_queue);
-        let door = Door { channel: open.free_channel(), requests };
+        let (requests, queue) = mpsc::channel(self.needs.limits.room_queue);
+        let door = Door { channel: open.free_channel(), requests, evicted: Arc::default() };
         open.doors.insert(name.clone(), door.clone());
-        self.tasks.spawn(live(self.clone(), name, door.channel, queue));
+        self.tasks.spawn(live(self.clone(), name, door.channel, door.evicted.clone(), queue));
         Some(door)
     }
 
@@ -93,6 +119,22 @@ impl Rooms {
         true
     }
 
+    /// Counts a room among the warm ones, of which the oldest end if they are too many; its place among them.
+    fn rest(&self, bytes: usize, evicted: &Arc<Notify>) -> u64 {
+        let mut open = self.open();
+        let limits = &self.needs.limits;
+        let place = open.warm.add(Resting { bytes, evicted: evicted.clone() });
+        while open.warm.rooms.len() > limits.warm_documents || open.warm.bytes > limits.warm_bytes {
+            open.warm.evict();
+        }
+        place
+    }
+
+    /// Counts a room among the warm ones no longer.
+    fn wake(&self, place: u64) {
+        self.open().warm.remove(place);
+    }
+
     /// A panic elsewhere does it no harm: every change to it is a single step.
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,22 +154,18 @@ impl Open {
 }
 
 /// The life of a room: load, serve, end.
-async fn live(rooms: Arc<Rooms>, name: Arc<str>, channel: u32, mut queue: mpsc::Receiver<Request>) {
-    let mut counted = rooms.metrics.room();
-    let opened = Room::open(
-        name.clone(),
-        channel,
-        rooms.limits.clone(),
-        rooms.store.clone(),
-        rooms.owners.clone(),
-        rooms.committer.clone(),
-        rooms.metrics.clone(),
-    )
-    .await;
-    match opened {
+async fn live(
+    rooms: Arc<Rooms>,
+    name: Arc<str>,
+    channel: u32,
+    evicted: Arc<Notify>,
+    mut queue: mpsc::Receiver<Request>,
+) {
+    let mut counted = rooms.needs.metrics.room();
+    match Room::open(name.clone(), channel, &rooms.needs).await {
         Ok(mut room) => {
             tracing::debug!(document = %name, channel, "room opened");
-            if !serve(&rooms, &mut room, &name, channel, &mut queue, &mut counted).await {
+            if !serve(&rooms, &mut room, (&name, channel), &evicted, &mut queue, &mut counted).await {
                 rooms.forget(&name, channel);
             }
         }
@@ -144,33 +182,39 @@ async fn live(rooms: Arc<Rooms>, name: Arc<str>, channel: u32, mut queue: mpsc::
 async fn serve(
     rooms: &Rooms,
     room: &mut Room,
-    name: &str,
-    channel: u32,
+    (name, channel): (&str, u32),
+    evicted: &Arc<Notify>,
     queue: &mut mpsc::Receiver<Request>,
     counted: &mut CountedRoom,
 ) -> bool {
+    let limits = &rooms.needs.limits;
     let mut batch = Vec::new();
     loop {
-        counted.is(if room.is_empty() { RoomState::Idle } else { RoomState::Open });
+        let empty = room.is_empty();
+        counted.is(if empty { RoomState::Idle } else { RoomState::Open });
+        let place = empty.then(|| rooms.rest(room.stored_bytes(), evicted));
         let idle = async {
             tokio::select! {
-                () = tokio::time::sleep(rooms.limits.room_idle) => {}
+                () = tokio::time::sleep(limits.room_idle) => {}
+                () = evicted.notified() => {}
                 () = rooms.stop.cancelled() => {}
             }
         };
+        let mut lost = false;
+        let mut over = false;
         tokio::select! {
             biased;
             () = room.mended() => room.ask_again(),
-            _ = queue.recv_many(&mut batch, rooms.limits.room_batch) => {
-                if room.serve(std::mem::take(&mut batch)).await.is_err() {
-                    return false;
-                }
+            _ = queue.recv_many(&mut batch, limits.room_batch) => {
+                lost = room.serve(std::mem::take(&mut batch)).await.is_err();
             }
-            () = idle, if room.is_empty() => {
-                if rooms.retire(name, channel, queue) {
-                    return true;
-                }
-            }
+            () = idle, if empty => over = rooms.retire(name, channel, queue),
+        }
+        if let Some(place) = place {
+            rooms.wake(place);
+        }
+        if lost || over {
+            return !lost;
         }
     }
 }

@@ -162,10 +162,15 @@ impl Running {
 
     /// What it answers to `GET /health`: head and body.
     pub(crate) async fn health(&self) -> String {
+        self.get("/health").await
+    }
+
+    /// What it answers to `GET`: head and body.
+    pub(crate) async fn get(&self, path: &'static str) -> String {
         let address = self.url.trim_start_matches("ws://").trim_end_matches("/sync").to_owned();
         let asking = tokio::task::spawn_blocking(move || {
             let mut stream = std::net::TcpStream::connect(&address).unwrap();
-            write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             answer
