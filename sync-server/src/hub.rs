@@ -32,6 +32,8 @@ pub(crate) struct Hub {
     pub(crate) metrics: Arc<Metrics>,
     /// Bytes of edits that may still wait for their rooms.
     pub(crate) inbound: Arc<Semaphore>,
+    /// Documents that are being turned into JSON.
+    pub(crate) renderings: Semaphore,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Connections and rooms.
@@ -76,6 +78,7 @@ impl Hub {
             health: Health::default(),
             metrics,
             inbound: Arc::new(Semaphore::new(limits.inbound_bytes as usize)),
+            renderings: Semaphore::new(limits.renderings),
             connections: Arc::new(Semaphore::new(limits.connections)),
             limits,
             stop,

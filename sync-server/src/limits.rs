@@ -58,6 +58,10 @@ pub struct Limits {
     pub compact_queue: usize,
     /// How long a document stays in memory when nobody has it open.
     pub room_idle: Duration,
+    /// Documents that are turned into JSON at once. Who asks for one more waits.
+    pub renderings: usize,
+    /// How long the body of a request may take to come.
+    pub upload: Duration,
     /// How long a closed connection may take to hear why.
     pub linger: Duration,
     /// How long the store may take to show that it can be written to.
@@ -108,6 +112,8 @@ impl Default for Limits {
             tail_bytes: 64 << 10,
             compact_queue: 64,
             room_idle: Duration::from_secs(60),
+            renderings: 2,
+            upload: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             health: Duration::from_secs(5),
             health_kept: Duration::from_secs(1),

@@ -36,6 +36,14 @@ impl Group {
         let frame = Frame::Delta { channel, delta: bytes }.encode().into();
         Arc::new(Group { channel, from, to, frame })
     }
+
+    /// The delta's bytes, which are part of the frame's.
+    pub(crate) fn delta(&self) -> Option<Bytes> {
+        match Frame::decode(&self.frame) {
+            Some(Frame::Delta { delta, .. }) => Some(self.frame.slice_ref(delta)),
+            _ => None,
+        }
+    }
 }
 
 /// A room's answer to what a connection asked. There are no more of them than questions.

@@ -44,6 +44,8 @@ pub(crate) struct GuestId(pub(crate) u64);
 pub(crate) enum Request {
     /// To open the document, of which its peer has `has`.
     Join { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
+    /// To ask or edit, without being told what there is.
+    Visit { guest: GuestId, mailbox: Arc<Mailbox> },
     /// To have it open no longer.
     Leave { guest: GuestId },
     /// To edit it.
@@ -162,6 +164,10 @@ impl Room {
                     true => self.apply(edit, &mut edits).await,
                     false => self.refuse(edit.guest),
                 },
+                // At once, so that it hears of the edits that follow.
+                Request::Visit { guest, mailbox } => {
+                    self.guests.insert(guest, Guest { mailbox, presence: None });
+                }
                 other => others.push(other),
             }
         }
@@ -314,6 +320,7 @@ impl Room {
     fn answer(&mut self, request: Request) {
         match request {
             Request::Join { guest, mailbox, has } => self.join(guest, mailbox, has),
+            Request::Visit { .. } | Request::Edit(_) => {}
             Request::Leave { guest } => {
                 self.refused.remove(&guest);
                 if let Some(left) = self.guests.remove(&guest) {
@@ -335,7 +342,6 @@ impl Room {
                     guest.mailbox.lacks(self.channel, self.document.version().clone());
                 }
             }
-            Request::Edit(_) => {}
         }
     }
 

@@ -100,6 +100,11 @@ impl Rooms {
         Some(door)
     }
 
+    /// Where documents are kept.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// Forgets a room. Who comes from now on opens another.
     fn forget(&self, name: &str, channel: u32) {
         let mut open = self.open();

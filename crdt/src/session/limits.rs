@@ -2,6 +2,7 @@
 
 use super::{PROTOCOL, SUBPROTOCOL};
 use crate::document::DecodeError;
+use crate::{Delta, Time};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a peer can fill, by name.
@@ -41,6 +42,26 @@ impl Default for Limits {
             handshake_millis: 10_000,
             idle_millis: 10_000,
         }
+    }
+}
+
+impl Limits {
+    /// Whether a document can have that name.
+    pub fn allows_name(&self, name: &str) -> bool {
+        !name.is_empty() && name.len() <= self.name_bytes && !name.chars().any(char::is_control)
+    }
+
+    /// Which names are [allowed](Self::allows_name), for people.
+    pub fn names_allowed(&self) -> String {
+        format!("a document's name has 1 to {} bytes and no control characters", self.name_bytes)
+    }
+
+    /// Whether the clock of a delta's author is too far ahead of `now`; then what to tell them.
+    pub fn is_ahead(&self, now: Time, delta: &Delta) -> Option<String> {
+        let ahead = delta.latest().time().millis().saturating_sub(now.millis());
+        (ahead > self.clock_skew_millis).then(|| {
+            format!("the sender's clock is {} s ahead; set it, and the edits will be sent", ahead / 1_000)
+        })
     }
 }
 

@@ -275,10 +275,9 @@ impl Session {
 
     /// Why a document may not be opened, if so.
     fn refusal(&self, name: &str) -> Option<(Code, String)> {
-        let Limits { name_bytes, documents, .. } = self.limits;
-        if name.is_empty() || name.len() > name_bytes || name.chars().any(char::is_control) {
-            let message = format!("a document's name has 1 to {name_bytes} bytes and no control characters");
-            return Some((Code::Name, message));
+        let documents = self.limits.documents;
+        if !self.limits.allows_name(name) {
+            return Some((Code::Name, self.limits.names_allowed()));
         }
         let open = self.channels.len() + self.opening.len();
         (open >= documents)
@@ -325,12 +324,9 @@ impl Session {
     fn whole_delta(&mut self, now: Time, channel: u32, bytes: Bytes) -> Result<(), Violation> {
         let name = self.channel(channel, "Delta")?.name.clone();
         let delta = Delta::decode(&bytes)?;
-        let ahead = delta.latest().time().millis().saturating_sub(now.millis());
-        if self.role == Role::Listener && ahead > self.limits.clock_skew_millis {
-            let message = format!(
-                "the sender's clock is {} s ahead; set it, and the edits will be sent",
-                ahead / 1_000
-            );
+        if self.role == Role::Listener
+            && let Some(message) = self.limits.is_ahead(now, &delta)
+        {
             self.refuse(&name, Code::ClockSkew, &message);
             return Ok(());
         }

@@ -1,0 +1,163 @@
+//! The HTTP surface. Errors are JSON, with a code for programs and a sentence for people ([`refusal`]).
+//!
+//! | route | file |
+//! |---|---|
+//! | `/sync`, `/health`, `/ready`, `/metrics` | here |
+//! | `GET /docs`, `GET /docs/{name}` | `docs`, `json`: the form; `negotiate`: which form, and 304 |
+//! | `POST /docs/{name}/deltas` | `deltas` |
+//! | `GET /docs/{name}/changes` | `changes` |
+//!
+//! A name's slashes are written `%2F`, so that a name is one segment of a path whatever follows it.
+//! What is told of all this to others: `docs/http.md`.
+
+mod changes;
+mod deltas;
+mod docs;
+mod json;
+mod negotiate;
+mod origins;
+mod refusal;
+mod version;
+mod visitor;
+
+use crate::Server;
+use crate::health::Health;
+use crate::hub::Hub;
+use crate::metrics::MEDIA_TYPE;
+use crate::pump::{self, now};
+use crate::rights::Rights;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router, middleware};
+use refusal::{Counted, Refusal};
+use serde::Serialize;
+use std::sync::Arc;
+use watersmeet_crdt::session::SUBPROTOCOL;
+
+/// Bytes of a socket's buffers. The default would keep 134 KiB for each idle connection; these keep 7.
+const SOCKET_BUFFER_BYTES: usize = 4_096;
+
+/// The routes of `server`: `GET /sync`, a WebSocket of subprotocol `watersmeet.v1`; and for its operator `GET /health`,
+/// `/ready` and `/metrics`.
+pub fn router(server: Server) -> Router {
+    Router::new()
+        .route("/sync", get(sync))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(not_allowed)
+        .merge(documents(server.hub.clone()))
+        .layer(middleware::map_response_with_state(server.hub.clone(), count))
+        .with_state(server.hub)
+}
+
+/// The routes of documents, for programs and for pages that may sync.
+fn documents(hub: Arc<Hub>) -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/docs", get(docs::list))
+        .route("/docs/{name}", get(docs::read))
+        .route("/docs/{name}/deltas", post(deltas::post))
+        .route("/docs/{name}/changes", get(changes::follow))
+        .route("/docs/", any(not_found))
+        .route("/docs/{name}/{what}", any(not_found))
+        .route("/docs/{name}/{what}/{*rest}", any(not_found))
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(hub, origins::ask))
+}
+
+async fn not_found() -> Refusal {
+    let message = "there is no such path below /docs; a slash in a document's name is written %2F";
+    Refusal::new(StatusCode::NOT_FOUND, "no-such-path", message)
+}
+
+async fn not_allowed() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this method means nothing here")
+}
+
+/// Counts what is refused, by its code.
+async fn count(State(hub): State<Arc<Hub>>, response: Response) -> Response {
+    if let Some(Counted(code)) = response.extensions().get() {
+        hub.metrics.refused(code);
+    }
+    response
+}
+
+async fn sync(
+    State(hub): State<Arc<Hub>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if let Err(origin) = hub.origins.check(&headers) {
+        return Refusal::origin(origin).into_response();
+    }
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
+        Err(rejection) => return Refusal::not_a_web_socket(&rejection).into_response(),
+    };
+    if upgrade.selected_protocol().is_none() {
+        return Refusal::subprotocol().into_response();
+    }
+    if hub.stop.is_cancelled() {
+        return Refusal::stopping().into_response();
+    }
+    let rights = match Rights::of(&hub, &headers, now()) {
+        Ok(rights) => rights,
+        Err(refused) => return Refusal::of(refused).into_response(),
+    };
+    let Some((guest, permit)) = hub.admit() else { return Refusal::full().into_response() };
+    let frame_bytes = hub.limits.session.frame_bytes;
+    upgrade
+        .read_buffer_size(SOCKET_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
+        .max_message_size(frame_bytes)
+        .max_frame_size(frame_bytes)
+        .on_upgrade(async move |socket| {
+            let tasks = hub.tasks.clone();
+            // In the tracker, so that a stop waits for it.
+            let served = tasks.track_future(pump::serve(socket, hub, guest, rights));
+            Box::pin(served).await;
+            drop(permit);
+        })
+}
+
+/// What `/health` and `/ready` say.
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Whether edits can be stored.
+async fn health(State(hub): State<Arc<Hub>>) -> Response {
+    report(Health::of(hub).await)
+}
+
+/// Whether new connections should be sent here: edits can be stored, and the server is not about to stop.
+async fn ready(State(hub): State<Arc<Hub>>) -> Response {
+    match hub.stop.is_cancelled() {
+        true => report(Err("the server is going down".to_owned())),
+        false => report(Health::of(hub).await),
+    }
+}
+
+async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
+    match hub.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+        Err(error) => report(Err(error.to_string())),
+    }
+}
+
+fn report(finding: Result<(), String>) -> Response {
+    match finding {
+        Ok(()) => Json(Report { status: "ok", reason: None }).into_response(),
+        Err(reason) => {
+            let report = Report { status: "unavailable", reason: Some(reason) };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response()
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A program that comes by HTTP. To a room it is a guest like any other: it asks by the same requests and is answered
+//! through the same kind of mailbox, so there is no second way to a document.
+
+use super::refusal::Refusal;
+use crate::hub::Hub;
+use crate::mailbox::{Answer, Capacity, Group, Letters, Mailbox};
+use crate::pump::now;
+use crate::rights::Rights;
+use crate::room::{GuestId, Request};
+use crate::rooms::Door;
+use axum::http::HeaderMap;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use watersmeet_crdt::VersionVector;
+use watersmeet_crdt::session::{Code, Token};
+
+/// See the [module](self). It leaves the room when it is dropped, as it is when its client goes away.
+pub(super) struct Visitor {
+    pub(super) hub: Arc<Hub>,
+    pub(super) guest: GuestId,
+    pub(super) mailbox: Arc<Mailbox>,
+    door: Door,
+    pub(super) rights: Rights,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Visitor {
+    /// Goes into the room of `name`, if it may. With `has`, it is told what there is besides, and whatever comes; without,
+    /// only what it asks for.
+    pub(super) async fn enter(
+        hub: &Arc<Hub>,
+        headers: &HeaderMap,
+        name: &str,
+        has: Option<VersionVector>,
+    ) -> Result<Self, Refusal> {
+        if !hub.limits.session.allows_name(name) {
+            return Err(Refusal::of_code(Code::Name, hub.limits.session.names_allowed()));
+        }
+        let rights = rights(hub, headers)?;
+        rights.may_open(name).map_err(Refusal::of)?;
+        if hub.stop.is_cancelled() {
+            return Err(Refusal::stopping());
+        }
+        let (guest, permit) = hub.admit().ok_or_else(Refusal::full)?;
+        let limits = &hub.limits;
+        let capacity = Capacity { bytes: limits.mailbox_bytes, deltas: limits.mailbox_deltas };
+        let mailbox = Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone()));
+        let door = loop {
+            let Some(door) = hub.rooms.door(name) else {
+                return Err(Refusal::unavailable("too many documents are open at this server"));
+            };
+            let mailbox = mailbox.clone();
+            let request = match has.clone() {
+                Some(has) => Request::Join { guest, mailbox, has },
+                None => Request::Visit { guest, mailbox },
+            };
+            if door.requests.send(request).await.is_ok() {
+                break door;
+            }
+            // The room ended just now; the next one is another.
+        };
+        Ok(Visitor { hub: hub.clone(), guest, mailbox, door, rights, _permit: permit })
+    }
+
+    /// Asks the room for something.
+    pub(super) async fn ask(&self, request: Request) -> Result<(), Refusal> {
+        let sent = self.door.requests.send(request).await;
+        sent.map_err(|_| Refusal::unavailable("the document is not available now; try again"))
+    }
+
+    /// Waits for post.
+    pub(super) async fn letters(&self) -> Result<Letters, Refusal> {
+        self.mailbox.posted().await;
+        let mut letters = self.mailbox.take();
+        if let Some((code, message)) = letters.end.take() {
+            return Err(Refusal::of_code(code, message));
+        }
+        if let Some(refused) = letters.refused.remove(&self.channel()) {
+            return Err(Refusal::of(refused));
+        }
+        let refusal = letters.answers.iter_mut().find_map(|answer| match answer {
+            Answer::Refused { code, message, .. } => Some(Refusal::of_code(*code, std::mem::take(message))),
+            _ => None,
+        });
+        refusal.map_or(Ok(letters), Err)
+    }
+
+    /// Waits until the room that was joined has told what there is: the group, and the version that it leads to.
+    pub(super) async fn opened(&self) -> Result<(Arc<Group>, VersionVector), Refusal> {
+        loop {
+            let opened = self.letters().await?.answers.into_iter().find_map(|answer| match answer {
+                Answer::Opened { group, version, .. } => Some((group, version)),
+                _ => None,
+            });
+            if let Some(opened) = opened {
+                return Ok(opened);
+            }
+        }
+    }
+
+    /// The room's number in its groups and acknowledgements.
+    pub(super) fn channel(&self) -> u32 {
+        self.door.channel
+    }
+}
+
+/// What whoever sent such headers may do.
+pub(super) fn rights(hub: &Hub, headers: &HeaderMap) -> Result<Rights, Refusal> {
+    let mut rights = Rights::of(hub, headers, now()).map_err(Refusal::of)?;
+    // Who shows no token is nobody, who may do everything where everybody may.
+    rights.greeted(hub, &Token::default(), now()).map_err(Refusal::of)?;
+    Ok(rights)
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let (requests, leave) = (self.door.requests.clone(), Request::Leave { guest: self.guest });
+        // A room that has ended has no guests.
+        self.hub.tasks.spawn(async move { requests.send(leave).await });
+    }
+}
