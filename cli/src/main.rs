@@ -1,9 +1,10 @@
-//! The one binary: `watersmeet serve`, `watersmeet tiles build`, `watersmeet tiles show`.
+//! The one binary: `watersmeet serve`, `watersmeet token`, `watersmeet tiles build`, `watersmeet tiles show`.
 //!
 //! It maps arguments and environment to the libraries and holds no logic of its own.
 
 mod serve;
 mod tiles;
+mod token;
 mod web;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Serve documents, tiles and the web app.
     Serve(serve::Serve),
+    /// Make tokens, which say who may do what, and keys to sign them with.
+    Token(token::Token),
     /// Build tile archives, and look into them.
     #[command(subcommand)]
     Tiles(tiles::Tiles),
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         .init();
     let result = match arguments.command {
         Command::Serve(serve) => serve.run(),
+        Command::Token(token) => token.run(),
         Command::Tiles(tiles) => tiles.run(),
     };
     match result {

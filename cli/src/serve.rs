@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::signal;
-use watersmeet_sync::access::Access;
-use watersmeet_sync::{Config, NoOrigin, Origin, Origins, Server};
+use watersmeet_sync::access::{self, Access, AccessError, KeyConfig};
+use watersmeet_sync::{Config, Hosts, NoOrigin, Origin, Origins, Server};
 use watersmeet_tiles::{ServeOptions, Sets};
 
 /// Serve documents, tiles and the web app.
@@ -35,6 +35,12 @@ pub(crate) struct Serve {
     /// itself; * for all. Can be given several times.
     #[arg(long, env = "WATERSMEET_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
+    /// A file with a key by which tokens are believed, as `watersmeet token key` writes it. Can be given several times.
+    #[arg(long, env = "WATERSMEET_KEY", value_name = "FILE", value_delimiter = ',', conflicts_with = "open")]
+    key: Vec<PathBuf>,
+    /// Let everybody do everything, without tokens. For one's own machine.
+    #[arg(long, env = "WATERSMEET_OPEN")]
+    open: bool,
 }
 
 /// Why the server could not be started.
@@ -49,6 +55,8 @@ enum ServeError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("the tiles in {folder} cannot be served: {source}")]
     Tiles { folder: PathBuf, source: watersmeet_tiles::SetsError },
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("{option}: {source}")]
     Origin { option: &'static str, source: NoOrigin },
     #[error("the web folder {0} has no index.html")]
@@ -58,11 +66,12 @@ enum ServeError {
 impl Serve {
     #[tokio::main]
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
+        let access = self.access()?;
         let listener = self.bind().await?;
         let address = listener.local_addr()?;
         let content = self.content()?;
-        let server =
-            Server::open(Config { origins: self.origins()?, ..Config::new(&self.data, Access::open()) })?;
+        let (origins, hosts) = (self.origins()?, self.hosts(&access, address)?);
+        let server = Server::open(Config { origins, hosts, ..Config::new(&self.data, access) })?;
         let app = watersmeet_sync::router(server.clone()).merge(content);
         let stop = stop()?;
         announce(address, self.public_url.as_deref())?;
@@ -78,17 +87,43 @@ impl Serve {
         })
     }
 
-    /// The allowed origins, and the one by which browsers reach this server.
-    fn origins(&self) -> Result<Origins, ServeError> {
-        if self.allow_origin.iter().any(|origin| origin == "*") {
-            return Ok(Origins::Any);
+    /// Who may come in.
+    fn access(&self) -> Result<Access, AccessError> {
+        let keys = self.key.iter().map(KeyConfig::file).collect();
+        access::Config { open: self.open, keys, ..access::Config::default() }.load()
+    }
+
+    /// The names that an open server answers to.
+    fn hosts(&self, access: &Access, address: SocketAddr) -> Result<Hosts, ServeError> {
+        match (access.is_open(), address.ip().is_loopback()) {
+            (true, true) => Ok(Hosts::Loopback(self.known_origins()?)),
+            (true, false) => {
+                tracing::warn!(
+                    %address,
+                    "OPEN: whoever reaches this address can read and edit every document. Give it a key (--key FILE), or listen on loopback"
+                );
+                Ok(Hosts::Any)
+            }
+            (false, _) => Ok(Hosts::Any),
         }
+    }
+
+    /// The websites that may sync through their visitors' browsers.
+    fn origins(&self) -> Result<Origins, ServeError> {
+        match self.allow_origin.iter().any(|origin| origin == "*") {
+            true => Ok(Origins::Any),
+            false => Ok(Origins::These(self.known_origins()?)),
+        }
+    }
+
+    /// The allowed origins, and the one by which browsers reach this server.
+    fn known_origins(&self) -> Result<Vec<Origin>, ServeError> {
         let origin = |option: &'static str, url: &String| {
             url.parse::<Origin>().map_err(|source| ServeError::Origin { option, source })
         };
         let public = self.public_url.iter().map(|url| origin("--public-url", url));
-        let allowed = self.allow_origin.iter().map(|url| origin("--allow-origin", url));
-        Ok(Origins::These(public.chain(allowed).collect::<Result<_, _>>()?))
+        let allowed = self.allow_origin.iter().filter(|url| *url != "*");
+        public.chain(allowed.map(|url| origin("--allow-origin", url))).collect()
     }
 
     /// Tiles and the web app.

@@ -40,7 +40,7 @@ export class Server {
 
   async start() {
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
-    const options = ["serve", "--listen", listen, "--data", this.#data, "--web", web];
+    const options = ["serve", "--open", "--listen", listen, "--data", this.#data, "--web", web];
     if (existsSync(tiles)) options.push("--tiles", tiles);
     this.#child = spawn(binary, options, { stdio: ["ignore", "pipe", "inherit"] });
     this.url = await new Promise((resolve, reject) => {

@@ -1,7 +1,7 @@
 //! What an operator chooses.
 
 use crate::access::Access;
-use crate::{Limits, Origins};
+use crate::{Hosts, Limits, Origins};
 use std::path::PathBuf;
 
 /// How a [`Server`](crate::Server) is set up.
@@ -15,11 +15,14 @@ pub struct Config {
     pub access: Access,
     /// Whose web pages may sync, besides the server's own.
     pub origins: Origins,
+    /// By which names it may be asked.
+    pub hosts: Hosts,
 }
 
 impl Config {
     /// The defaults, with the documents in `data`, for those whom `access` lets in.
     pub fn new(data: impl Into<PathBuf>, access: Access) -> Self {
-        Config { data: data.into(), limits: Limits::default(), access, origins: Origins::default() }
+        let (limits, origins, hosts) = Default::default();
+        Config { data: data.into(), limits, access, origins, hosts }
     }
 }

@@ -10,7 +10,7 @@ use crate::room::{GuestId, Needs};
 use crate::rooms::Rooms;
 use crate::store::Store;
 use crate::subjects::Subjects;
-use crate::{Limits, Origins, ServerError};
+use crate::{Hosts, Limits, Origins, ServerError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -25,6 +25,7 @@ pub(crate) struct Hub {
     pub(crate) access: Access,
     pub(crate) subjects: Arc<Subjects>,
     pub(crate) origins: Origins,
+    pub(crate) hosts: Hosts,
     pub(crate) replica: ReplicaId,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) committer: Committer,
@@ -48,6 +49,7 @@ impl Hub {
         limits: Limits,
         access: Access,
         origins: Origins,
+        hosts: Hosts,
         store: Arc<dyn Store>,
     ) -> Result<Arc<Self>, ServerError> {
         let limits = Arc::new(limits);
@@ -72,6 +74,7 @@ impl Hub {
             access,
             subjects: Subjects::new(limits.connections_per_subject, limits.edits),
             origins,
+            hosts,
             replica,
             rooms,
             committer,

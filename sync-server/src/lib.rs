@@ -6,7 +6,7 @@
 //!
 //! | file | what happens there |
 //! |---|---|
-//! | `http`, `origin`, `health` | the routes; whose web pages may sync; whether edits can be stored |
+//! | `http`, `origin`, `hosts`, `health` | the routes; whose web pages may sync; whether edits can be stored |
 //! | `metrics` | what is counted, for operators |
 //! | [`access`] | who may do what: signed tokens |
 //! | `rights`, `subjects`, `owners` | what one connection may do; the limits of one subject; whose each replica is |
@@ -37,6 +37,7 @@ mod committer;
 mod compactor;
 mod config;
 mod health;
+mod hosts;
 mod http;
 mod hub;
 mod limits;
@@ -55,6 +56,7 @@ pub mod store;
 mod subjects;
 
 pub use config::Config;
+pub use hosts::Hosts;
 pub use http::router;
 pub use limits::{Limits, Rate};
 pub use origin::{NoOrigin, Origin, Origins};
@@ -94,7 +96,7 @@ impl Server {
     /// If the folder cannot be used, or another server uses it.
     pub fn open(config: Config) -> Result<Self, ServerError> {
         let store = Arc::new(Sqlite::open(&config.data)?);
-        Ok(Server { hub: Hub::start(config.limits, config.access, config.origins, store)? })
+        Ok(Server { hub: Hub::start(config.limits, config.access, config.origins, config.hosts, store)? })
     }
 
     /// Starts on any store, open to all programs and to the server's own web pages.
@@ -102,7 +104,7 @@ impl Server {
     /// # Errors
     /// If the system gives no thread or no random number.
     pub fn with_store(store: impl Store, limits: Limits) -> Result<Self, ServerError> {
-        Ok(Server { hub: Hub::start(limits, Access::open(), Origins::Own, Arc::new(store))? })
+        Ok(Server { hub: Hub::start(limits, Access::open(), Origins::Own, Hosts::Any, Arc::new(store))? })
     }
 
     /// Stops: peers are told to come back later, what waits is committed, the store is left tidy.

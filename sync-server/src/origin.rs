@@ -62,6 +62,17 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Origin {
+    /// Its host, without the port.
+    pub(crate) fn host(&self) -> &str {
+        match self.authority.rsplit_once(':') {
+            // A colon within brackets belongs to an address.
+            Some((host, port)) if !port.contains(']') => host,
+            _ => &self.authority,
+        }
+    }
+}
+
 impl Origins {
     /// Whether a request with such headers may be answered; if not, the origin that it comes from.
     pub(crate) fn check<'a>(&self, headers: &'a HeaderMap) -> Result<(), &'a str> {

@@ -9,7 +9,7 @@ mod server;
 
 pub use proxy::Proxy;
 pub use raw::Raw;
-pub use server::{Server, binary};
+pub use server::{Server, binary, watersmeet};
 
 use std::future::Future;
 use std::time::Duration;

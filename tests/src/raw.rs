@@ -44,6 +44,19 @@ impl Raw {
         Self::connect_with(url, &[("sec-websocket-protocol", SUBPROTOCOL), ("origin", origin)]).await
     }
 
+    /// Connects properly, with more headers.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    ///
+    /// # Panics
+    /// If the arguments are none.
+    pub async fn connect_with_headers(url: &str, more: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let mut headers = vec![("sec-websocket-protocol", SUBPROTOCOL)];
+        headers.extend_from_slice(more);
+        Self::connect_with(url, &headers).await
+    }
+
     async fn connect_with(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
         let mut request = url.into_client_request().expect("a URL");
         for (key, value) in headers {
@@ -67,8 +80,16 @@ impl Raw {
     /// # Panics
     /// If the server refuses.
     pub async fn greet(url: &str, replica: ReplicaId) -> Self {
+        Self::greet_with(url, replica, "").await
+    }
+
+    /// Connects, and greets with a token.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub async fn greet_with(url: &str, replica: ReplicaId, token: &str) -> Self {
         let mut raw = Self::connect(url).await;
-        raw.say(&Frame::Hello { protocol: PROTOCOL, replica, token: Token::default() }).await;
+        raw.say(&Frame::Hello { protocol: PROTOCOL, replica, token: Token::from(token) }).await;
         raw.expect("a greeting", |frame| matches!(frame, Frame::Hello { .. }).then_some(())).await;
         raw
     }
@@ -81,6 +102,32 @@ impl Raw {
         self.say(&Frame::Open { name, version: VersionVector::default() }).await;
         self.expect("Opened", |frame| match frame {
             Frame::Opened { channel, .. } => Some(*channel),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Reads on until something of a document is refused: why, for programs and for people.
+    ///
+    /// # Panics
+    /// If the connection ends before.
+    pub async fn refusal(&mut self, document: &str) -> (Code, String) {
+        self.expect("a refusal", |frame| match frame {
+            Frame::Refused { name, code, message } if *name == document => {
+                Some((*code, (*message).to_owned()))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Reads on until something is acknowledged on a channel: how far.
+    ///
+    /// # Panics
+    /// If the connection ends before.
+    pub async fn acknowledged(&mut self, channel: u32) -> VersionVector {
+        self.expect("Ack", |frame| match frame {
+            Frame::Ack { channel: on, version } if *on == channel => Some(version.clone()),
             _ => None,
         })
         .await

@@ -43,7 +43,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on a free port, with an empty data folder.
+    /// Starts an open server on a free port, with an empty data folder.
     ///
     /// # Panics
     /// If it does not start.
@@ -51,7 +51,7 @@ impl Server {
         Self::start_with::<&str>([])
     }
 
-    /// As [`start`](Self::start), with more options of `watersmeet serve`.
+    /// As [`start`](Self::start), with more options of `watersmeet serve`; with a `--key` it is not open.
     ///
     /// # Panics
     /// If it does not start.
@@ -155,13 +155,15 @@ impl Server {
     /// # Panics
     /// If it cannot be run.
     pub fn run_another_with(&self, listen: &str, options: &[&str]) -> (ExitStatus, String) {
-        let output = command(&self.data, listen).args(options).output().expect("runs");
+        let output = command(&self.data, listen).arg("--open").args(options).output().expect("runs");
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     fn launch(&mut self, port: u16) -> u16 {
         assert!(self.child.is_none(), "one at a time on one data folder");
+        let open = (!self.options.iter().any(|option| option == "--key")).then_some("--open");
         let mut child = command(&self.data, &format!("127.0.0.1:{port}"))
+            .args(open)
             .args(&self.options)
             .stdout(Stdio::piped())
             .spawn()
@@ -179,9 +181,15 @@ impl Server {
 }
 
 fn command(data: &Path, listen: &str) -> Command {
+    let mut command = watersmeet(&["--log", "error", "serve", "--listen", listen, "--data"]);
+    command.arg(data);
+    command
+}
+
+/// The binary with these arguments, and nothing of what the tests' caller has configured.
+pub fn watersmeet(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    command.args(["--log", "error", "serve", "--listen", listen, "--data"]).arg(data);
-    // What the tests' caller has configured is not meant for them.
+    command.args(arguments);
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("WATERSMEET_")) {
         command.env_remove(key);
     }

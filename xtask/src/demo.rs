@@ -28,7 +28,7 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), Error> {
     let watersmeet = target(root).join(folder).join("watersmeet");
     let tiles = options.data.join("tiles");
     step("the base map", || basemap::build(root, &watersmeet, &tiles))?;
-    let mut serve = command(watersmeet, ["serve", "--listen"]);
+    let mut serve = command(watersmeet, ["serve", "--open", "--listen"]);
     serve.arg(format!("127.0.0.1:{}", options.port)).arg("--data").arg(options.data.join("store"));
     serve.arg("--tiles").arg(tiles).arg("--web").arg(root.join("demo-web/dist"));
     if options.check { check(serve) } else { stay(serve) }

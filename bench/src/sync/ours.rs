@@ -33,7 +33,15 @@ impl Subject for Watersmeet {
 
     fn command(&self, folder: &Path, port: u16) -> Result<Command, Failure> {
         let mut command = Command::new(&self.binary);
-        command.args(["--log", "warn", "serve", "--listen", &format!("127.0.0.1:{port}"), "--data"]);
+        command.args([
+            "--log",
+            "warn",
+            "serve",
+            "--open",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--data",
+        ]);
         command.arg(folder);
         Ok(command)
     }

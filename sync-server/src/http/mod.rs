@@ -26,13 +26,14 @@ use crate::hub::Hub;
 use crate::metrics::MEDIA_TYPE;
 use crate::pump::{self, now};
 use crate::rights::Rights;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use axum::{Json, Router, middleware};
+use axum::{Json, Router};
 use refusal::{Counted, Refusal};
 use serde::Serialize;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub fn router(server: Server) -> Router {
         .route("/metrics", get(metrics))
         .method_not_allowed_fallback(not_allowed)
         .merge(documents(server.hub.clone()))
+        .layer(middleware::from_fn_with_state(server.hub.clone(), only_own_names))
         .layer(middleware::map_response_with_state(server.hub.clone(), count))
         .with_state(server.hub)
 }
@@ -76,6 +78,14 @@ async fn not_found() -> Refusal {
 
 async fn not_allowed() -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this method means nothing here")
+}
+
+/// See [`crate::Hosts`].
+async fn only_own_names(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+    match hub.hosts.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(host) => Refusal::host(host).into_response(),
+    }
 }
 
 /// Counts what is refused, by its code.

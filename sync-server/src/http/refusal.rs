@@ -45,6 +45,13 @@ impl Refusal {
         Refusal::new(StatusCode::FORBIDDEN, "origin", message)
     }
 
+    pub(super) fn host(host: &str) -> Self {
+        let message = format!(
+            "this server is open and does not go by the name {host:?}; its operator can give it that name with --public-url"
+        );
+        Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host", message)
+    }
+
     pub(super) fn subprotocol() -> Self {
         let message = format!("ask for the WebSocket subprotocol {SUBPROTOCOL}");
         Refusal::new(StatusCode::BAD_REQUEST, "subprotocol", message)
