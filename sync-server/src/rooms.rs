@@ -8,6 +8,7 @@
 use crate::mailbox::{Answer, Mailbox};
 use crate::metrics::{CountedRoom, RoomState};
 use crate::room::{Needs, Request, Room};
+use crate::store::Store;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
@@ -102,7 +103,7 @@ impl Rooms {
 
     /// Where documents are kept.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
-        &self.store
+        &self.needs.store
     }
 
     /// Forgets a room. Who comes from now on opens another.
