@@ -33,6 +33,7 @@
 //! ```
 
 pub mod access;
+mod alarm;
 mod committer;
 mod compactor;
 mod config;

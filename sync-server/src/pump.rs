@@ -8,6 +8,7 @@
 //! is read more slowly), but no room ever waits for it. When the peer breaks the protocol it is told why, in an
 //! error frame and in WebSocket's close code, and nobody else notices.
 
+use crate::alarm::Alarm;
 use crate::hub::Hub;
 use crate::mailbox::{Answer, Capacity, Group, Letters, Mailbox};
 use crate::presence::Pace;
@@ -17,6 +18,7 @@ use crate::rooms::Door;
 use crate::socket::{Progress, Socket};
 use axum::extract::ws::{Message, WebSocket};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
@@ -66,7 +68,9 @@ struct Connection {
     /// Channels whose room is asked for what the peer lacks: to be asked, and asked.
     lagging: BTreeSet<u32>,
     asked: BTreeSet<u32>,
+    /// When the session wants to be looked at.
     wake: Time,
+    alarm: Alarm,
 }
 
 impl Connection {
@@ -84,29 +88,27 @@ impl Connection {
             lagging: BTreeSet::new(),
             asked: BTreeSet::new(),
             wake: Time::default(),
+            alarm: Alarm::new(),
             hub,
         }
     }
 
     async fn converse(&mut self) -> End {
+        // One of its own, so that thousands of connections do not meet at one lock at every turn.
+        let stop = self.hub.stop.child_token();
+        let mut stopped = pin!(stop.cancelled());
         loop {
             if let Err(end) = self.settle().await {
                 return end;
             }
-            let sleep = self.until_due();
-            if sleep.is_zero() {
-                // Before anything else, or a peer that never stops talking would outlive its token.
-                match self.tick().await {
-                    Ok(()) => continue,
-                    Err(end) => return end,
-                }
-            }
+            self.alarm.set(self.until_due());
+            // Whatever is ready has its turn, or a peer that never stops talking would outlive its token.
             let result = tokio::select! {
                 progress = self.socket.progress() => self.on_progress(progress),
                 // What waits for the peer stays in the mailbox, where it is merged, until the socket can take it.
                 () = self.mailbox.posted(), if self.socket.is_idle() => self.deliver(),
-                () = tokio::time::sleep(sleep) => self.tick().await,
-                () = self.hub.stop.cancelled() => Err(self.finish().await),
+                () = self.alarm.ring() => self.tick().await,
+                () = &mut stopped => Err(self.finish().await),
             };
             if let Err(end) = result {
                 return end;
@@ -166,7 +168,7 @@ impl Connection {
         }
     }
 
-    /// Does what the session says until it has nothing more to say.
+    /// Does what the session says until it has nothing more to say, and writes as much of it as the socket takes.
     async fn settle(&mut self) -> Result<(), End> {
         loop {
             match self.session.poll() {
@@ -178,6 +180,7 @@ impl Connection {
                 }
             }
         }
+        self.socket.write_some().map_err(|error| self.broken(error))?;
         self.ask_for_the_lagging().await
     }
 

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, Sink, Stream, StreamExt};
 use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// What became of waiting.
 #[derive(Debug)]
@@ -49,6 +49,18 @@ impl Socket {
     /// Whether nothing waits to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && !self.fed
+    }
+
+    /// Writes as much of what is queued as the socket takes now; [`progress`](Self::progress) writes the rest. A turn
+    /// of a connection that says something small is thus done when it has been said.
+    pub(crate) fn write_some(&mut self) -> Result<(), axum::Error> {
+        if self.is_idle() {
+            return Ok(());
+        }
+        match self.poll_feed_and_flush(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
     }
 
     /// Waits for whatever comes first. Nothing is lost if it is dropped while it waits.

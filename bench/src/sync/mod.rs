@@ -92,3 +92,12 @@ async fn measure(workload: &Workload, subject: &dyn Subject) -> Result<Figures, 
         Kind::Survive(edits) => survive::measure(subject, *edits).await,
     }
 }
+
+/// What the machine alone takes for a workload; nothing where that cannot be told.
+async fn measure_floor(workload: &Workload) -> Result<Figures, Failure> {
+    match &workload.kind {
+        Kind::Write(load) if load.window == 1 => floor::sync(),
+        Kind::Spread(load) => floor::spread(load).await,
+        _ => Ok(Figures::default()),
+    }
+}

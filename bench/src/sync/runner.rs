@@ -3,15 +3,15 @@
 use super::figures::Figure;
 use super::ours::Watersmeet;
 use super::subject::Subject;
-use super::{Workload, floor, measure, table, workloads};
+use super::{Workload, measure, measure_floor, table, workloads};
 use crate::report::{Report, Row};
 #[cfg(feature = "yjs")]
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// What the disk does without a server.
-const FLOOR: &str = "append and fdatasync, one record at a time";
+/// The machine alone, in reports.
+const FLOOR: &str = "floor";
 /// How often each workload is run on each server.
 const ROUNDS: usize = 3;
 /// Where the peers' packages are installed.
@@ -79,7 +79,6 @@ async fn run(options: &Options) {
     let subjects = subjects(options);
     let (scale, rounds) = if options.quick { (10, 1) } else { (1, ROUNDS) };
     let mut report = Report::new();
-    report.rows.extend(floor_rows());
     for workload in workloads(scale) {
         if options.only.as_ref().is_some_and(|only| !workload.name.contains(only.as_str())) {
             continue;
@@ -123,42 +122,74 @@ fn beside_us() -> PathBuf {
     here.with_file_name(format!("watersmeet{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// One workload on all servers.
-async fn rows(workload: &Workload, subjects: &[Box<dyn Subject>], rounds: usize) -> Vec<Row> {
-    let mut found: Vec<Vec<Figure>> = subjects.iter().map(|_| Vec::new()).collect();
-    let mut failed: Vec<Option<String>> = subjects.iter().map(|_| None).collect();
-    for _ in 0..rounds {
-        for (place, subject) in subjects.iter().enumerate() {
-            match measure(workload, subject.as_ref()).await {
-                Ok(figures) => found[place].extend(figures.0),
-                Err(failure) => {
-                    eprintln!("  {}: {failure}", subject.name());
-                    failed[place] = Some(failure.0);
-                }
+/// What one column of the table found.
+struct Column<'a> {
+    /// A server, or the machine alone.
+    subject: Option<&'a dyn Subject>,
+    found: Vec<Figure>,
+    failed: Option<String>,
+}
+
+impl<'a> Column<'a> {
+    fn of(subject: Option<&'a dyn Subject>) -> Self {
+        Column { subject, found: Vec::new(), failed: None }
+    }
+
+    fn name(&self) -> &str {
+        self.subject.map_or(FLOOR, |subject| subject.name())
+    }
+
+    async fn run(&mut self, workload: &Workload) {
+        let measured = match self.subject {
+            Some(subject) => measure(workload, subject).await,
+            None => measure_floor(workload).await,
+        };
+        match measured {
+            Ok(figures) => self.found.extend(figures.0),
+            Err(failure) => {
+                eprintln!("  {}: {failure}", self.name());
+                self.failed = Some(failure.0);
             }
         }
     }
-    let mut rows = Vec::new();
-    let known = metrics(found.iter().flatten());
-    for ((subject, found), failed) in subjects.iter().zip(&found).zip(failed) {
-        for figure in &known {
-            let values: Vec<f64> =
-                found.iter().filter(|other| other.metric == figure.metric).map(|other| other.value).collect();
-            let mut row = match failed.as_deref().filter(|_| values.is_empty()) {
-                Some(why) => Row::missing(workload.name, &figure.metric, figure.unit, subject.name(), why),
-                None if values.is_empty() => continue,
-                None => Row::of(workload.name, &figure.metric, figure.unit, subject.name(), values),
-            };
-            if figure.higher_is_better {
-                "higher".clone_into(&mut row.better);
+
+    /// One of its figures; none if it was never asked for it.
+    fn row(&self, workload: &Workload, figure: &Figure) -> Option<Row> {
+        let values: Vec<f64> = self
+            .found
+            .iter()
+            .filter(|other| other.metric == figure.metric)
+            .map(|other| other.value)
+            .collect();
+        let mut row = match &self.failed {
+            Some(why) if values.is_empty() => {
+                Row::missing(workload.name, &figure.metric, figure.unit, self.name(), why)
             }
-            rows.push(row);
+            None if values.is_empty() => return None,
+            _ => Row::of(workload.name, &figure.metric, figure.unit, self.name(), values),
+        };
+        if figure.higher_is_better {
+            "higher".clone_into(&mut row.better);
         }
-        if known.is_empty()
-            && let Some(why) = failed
-        {
-            rows.push(Row::missing(workload.name, "all", "", subject.name(), &why));
+        Some(row)
+    }
+}
+
+/// One workload on all servers.
+async fn rows(workload: &Workload, subjects: &[Box<dyn Subject>], rounds: usize) -> Vec<Row> {
+    let mut columns = vec![Column::of(None)];
+    columns.extend(subjects.iter().map(|subject| Column::of(Some(subject.as_ref()))));
+    for _ in 0..rounds {
+        for column in &mut columns {
+            column.run(workload).await;
         }
+    }
+    let known = metrics(columns.iter().flat_map(|column| &column.found));
+    let of_column = |column| known.iter().filter_map(move |figure| Column::row(column, workload, figure));
+    let mut rows: Vec<Row> = columns.iter().flat_map(of_column).collect();
+    if known.is_empty() {
+        let failed = columns.iter().filter_map(|column| Some((column.name(), column.failed.as_ref()?)));
+        rows.extend(failed.map(|(name, why)| Row::missing(workload.name, "all", "", name, why)));
     }
     rows
 }
@@ -172,18 +203,4 @@ fn metrics<'a>(figures: impl Iterator<Item = &'a Figure>) -> Vec<&'a Figure> {
         }
     }
     metrics
-}
-
-fn floor_rows() -> Vec<Row> {
-    let row = |figure: &Figure| {
-        let mut row = Row::of(FLOOR, &figure.metric, figure.unit, "floor", vec![figure.value]);
-        if figure.higher_is_better {
-            "higher".clone_into(&mut row.better);
-        }
-        row
-    };
-    match floor::measure() {
-        Ok(figures) => figures.iter().map(row).collect(),
-        Err(failure) => vec![Row::missing(FLOOR, "edits", "1/s", "floor", &failure.0)],
-    }
 }
