@@ -90,6 +90,8 @@ fn no_length_is_believed() {
         after(&[0x30, 1, b'n', 0, b'o']),
         after(&[0x10, 1, b'n', 0, 0, 6]),
         vec![0x53, 5 << 3, 0, 1, 0x10, 1, b'n', 0, 6],
+        // More events than anybody has memory for, of a replica that may have made them.
+        vec![0x13, 5 << 3, 0, 0xe4, 0xf7, 0xf2, 0xfe, 0xfe, 0xfe, 0x02, 0x18, 1, b'n'],
         vec![1, 3, b'm', b'a', b'p'],
         vec![4, 9],
     ];
