@@ -56,7 +56,7 @@ export interface RawStatus {
   live: boolean;
   notOnDevice: number;
   notOnServer: number;
-  refused: { code: string; message: string } | undefined;
+  refused: { code: string; message: string; lasting: boolean } | undefined;
 }
 /** What the shell is to do. */
 export type Action =
@@ -238,7 +238,11 @@ impl RawClient {
 }
 
 fn refusal_to_js(refusal: &Refusal) -> JsValue {
-    object([("code", format!("{:?}", refusal.code).into()), ("message", refusal.message.as_str().into())])
+    object([
+        ("code", refusal.code.name().into()),
+        ("message", refusal.message.as_str().into()),
+        ("lasting", (!refusal.code.passes()).into()),
+    ])
 }
 
 fn notice_to_js(notice: Notice) -> JsValue {
@@ -260,12 +264,12 @@ fn notice_to_js(notice: Notice) -> JsValue {
         Notice::Refused { name, code, message } => object([
             ("type", "refused".into()),
             ("name", name.into()),
-            ("code", format!("{code:?}").into()),
+            ("code", code.name().into()),
             ("message", message.into()),
         ]),
         Notice::Failed(violation) => object([
             ("type", "failed".into()),
-            ("code", format!("{:?}", violation.code()).into()),
+            ("code", violation.code().name().into()),
             ("message", violation.to_string().into()),
         ]),
     }

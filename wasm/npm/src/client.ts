@@ -1,5 +1,5 @@
 import { Doc, type DocHost } from "./doc.js";
-import { type Connection, Engine } from "./engine.js";
+import { type Connection, Engine, type TokenSource } from "./engine.js";
 import { Keeper } from "./keeper.js";
 import { Listeners, type Unsubscribe } from "./listeners.js";
 import { createRawClient } from "./module.js";
@@ -7,8 +7,14 @@ import { Store } from "./store.js";
 import { type Lease, Tabs, leaseFresh, leaseReplica } from "./tabs.js";
 import type { Action, Change, RawClient } from "../wasm/watersmeet_wasm.js";
 
+/** How a client connects. */
+export interface ConnectOptions {
+  /** What proves who this is, if the server asks for that. It is sent in the first message, never in the URL. */
+  token?: TokenSource;
+}
+
 /** How a client is made. */
-export interface ClientOptions {
+export interface ClientOptions extends ConnectOptions {
   /** The server to connect to at once: `wss://…`, `https://…`, or relative to the page. Without it, see `connect`. */
   url?: string;
   /** The IndexedDB database that keeps documents on this device; null for memory only. */
@@ -20,6 +26,8 @@ export interface ClientState {
   readonly connection: Connection;
   /** What is wrong with the connection or the database, in words; null if nothing is. */
   readonly problem: string | null;
+  /** Why the connection ended, for programs, such as `unauthenticated` or `expired`; null while nothing is wrong. */
+  readonly code: string | null;
 }
 
 const DATABASE = "watersmeet";
@@ -47,11 +55,12 @@ export class Client {
   readonly #tabs: Tabs | undefined;
   readonly #leases: Lease[] = [];
   #url: string | undefined;
-  #connectionProblem: string | null = null;
+  #token: TokenSource | undefined;
+  #connectionProblem: { message: string; code: string } | null = null;
   #storeProblem: string | null;
   #askedToPersist = false;
 
-  private constructor(url: string | undefined, store?: Store, lease?: Lease, problem: string | null = null) {
+  private constructor({ url, token }: ClientOptions, store?: Store, lease?: Lease, problem: string | null = null) {
     this.#store = store;
     if (lease) this.#leases.push(lease);
     this.#storeProblem = problem;
@@ -61,24 +70,25 @@ export class Client {
       this.#tabs = new Tabs(store.name, (name, delta) => this.#onOtherTab(name, delta));
       store.onLost = () => this.#docs.forEach((doc) => doc.keeper?.rewrite());
     }
-    if (url !== undefined) this.connect(url);
+    if (url !== undefined) this.connect(url, token === undefined ? {} : { token });
   }
 
   /**
    * Makes a client. If the browser has no database for us (private mode, no room), it works in memory, and says so:
    * see {@link problem} and {@link Doc.status}.
    */
-  static async create({ url, database = DATABASE }: ClientOptions = {}): Promise<Client> {
-    if (database === null) return new Client(url);
+  static async create(options: ClientOptions = {}): Promise<Client> {
+    const { database = DATABASE } = options;
+    if (database === null) return new Client(options);
     const store = new Store(database);
     let lease: Lease;
     try {
       await store.open();
       lease = await leaseReplica(store);
     } catch (error) {
-      return new Client(url, undefined, undefined, `Nothing can be kept on this device: ${words(error)}`);
+      return new Client(options, undefined, undefined, `Nothing can be kept on this device: ${words(error)}`);
     }
-    return new Client(url, store, lease);
+    return new Client(options, store, lease);
   }
 
   /** The database's name; null in memory. */
@@ -98,14 +108,22 @@ export class Client {
 
   /** What is wrong with the connection or the database, in words; null if nothing is. */
   get problem(): string | null {
-    return this.#storeProblem ?? this.#connectionProblem;
+    return this.#storeProblem ?? this.#connectionProblem?.message ?? null;
   }
 
-  /** Connects, and connects again whenever the connection is lost, until {@link disconnect}. */
-  connect(url: string | undefined = this.#url): void {
+  /**
+   * Connects, and connects again whenever the connection is lost, until {@link disconnect}. Without a token it shows the
+   * one that was given before.
+   *
+   * ```ts
+   * client.connect("wss://maps.example/sync", { token: () => fetch("/token").then((answer) => answer.text()) });
+   * ```
+   */
+  connect(url: string | undefined = this.#url, { token = this.#token }: ConnectOptions = {}): void {
     if (url === undefined) throw new TypeError("connect needs a url, here or in Client.create");
     this.#url = url;
-    for (const engine of this.#engines) engine.connect(socketUrl(url));
+    this.#token = token;
+    for (const engine of this.#engines) engine.connect(socketUrl(url), token);
   }
 
   /** Goes offline, and stays so until {@link connect}. Documents can be read and edited all the same. */
@@ -194,10 +212,10 @@ export class Client {
     const engine = new Engine(createRawClient(replica, this.#store !== undefined), {
       notice: (notice) => this.#onNotice(notice),
       connection: (connection) => isFirst && this.#onConnection(connection),
-      failed: (message) => isFirst && this.#onFailure(message),
+      failed: (message, code) => isFirst && this.#onFailure(message, code),
     });
     this.#engines.push(engine);
-    if (!isFirst && this.connection !== "offline" && this.#url !== undefined) engine.connect(socketUrl(this.#url));
+    if (!isFirst && this.connection !== "offline" && this.#url !== undefined) engine.connect(socketUrl(this.#url), this.#token);
     return engine;
   }
 
@@ -256,7 +274,7 @@ export class Client {
       case "presence":
         return doc.presence.hear(notice.peer, notice.state);
       case "refused":
-        return doc.refused(`The server refuses this document: ${notice.message}`);
+        return doc.report();
     }
   }
 
@@ -265,8 +283,8 @@ export class Client {
     this.#tell();
   }
 
-  #onFailure(message: string): void {
-    this.#connectionProblem = message;
+  #onFailure(message: string, code: string): void {
+    this.#connectionProblem = { message, code };
     this.#tell();
   }
 
@@ -319,7 +337,7 @@ export class Client {
   }
 
   #state(): ClientState {
-    return { connection: this.connection, problem: this.problem };
+    return { connection: this.connection, problem: this.problem, code: this.#connectionProblem?.code ?? null };
   }
 
   #tell(): void {

@@ -5,6 +5,16 @@ import { Listeners, type Unsubscribe } from "./listeners.js";
 import { Presence } from "./presence.js";
 import { type Path, Transaction } from "./transaction.js";
 
+/** Why the server does not take edits of a document, or does not open it. The edits are kept. */
+export interface Refusal {
+  /** For programs: `forbidden`, `full`, `rate` and others, listed in docs/wire.md. */
+  readonly code: string;
+  /** For people. */
+  readonly message: string;
+  /** Whether it lasts until somebody does something: gives a right, removes something. */
+  readonly lasting: boolean;
+}
+
 /** Where a document's edits are. */
 export interface Status {
   /** Whether the document is being synced at this moment. */
@@ -17,6 +27,8 @@ export interface Status {
   readonly notOnDevice: number;
   /** How many edits are not known to be on the server's disk yet. */
   readonly notOnServer: number;
+  /** Why the server refuses the document, or edits of it; null if it does not. What it refuses is not `onServer`. */
+  readonly refused: Refusal | null;
   /** What keeps edits from being stored or accepted, in words; null if nothing does. */
   readonly problem: string | null;
 }
@@ -67,7 +79,6 @@ export class Doc {
   readonly #changes = new Listeners<DocEvent>();
   readonly #statuses = new Listeners<Status>();
   #keeper: Keeper | undefined;
-  #refusal: string | null = null;
   #storeProblem: string | null = null;
   #damage: string | null = null;
   #reported = "";
@@ -94,7 +105,6 @@ export class Doc {
     const ops = transaction.finish();
     if (answer instanceof Promise) throw new TypeError("an edit cannot wait; do what is async before it");
     const { changes, delta, version } = this.#raw.edit(this.name, Date.now(), ops);
-    this.#refusal = null;
     if (delta.length > 0) this.#keeper?.keep(delta, version);
     this.#host.edited();
     this.#changed(changes, true);
@@ -189,7 +199,8 @@ export class Doc {
 
   /** Where the edits are at this moment. */
   get status(): Status {
-    const { live, notOnServer } = this.#raw.status(this.name);
+    const { live, notOnServer, refused } = this.#raw.status(this.name);
+    const refusal = refused && `The server refuses this document, or edits of it: ${refused.message}`;
     const notOnDevice = this.#own(this.#raw.version(this.name)) - this.#own(this.#keeper?.stored);
     return {
       live,
@@ -197,7 +208,8 @@ export class Doc {
       onServer: notOnServer === 0,
       notOnDevice,
       notOnServer,
-      problem: this.#refusal ?? this.#storeProblem ?? this.#damage,
+      refused: refused ?? null,
+      problem: refusal ?? this.#storeProblem ?? this.#damage,
     };
   }
 
@@ -222,10 +234,13 @@ export class Doc {
     }, options);
   }
 
-  /** Waits until all edits in the document are on the server's disk. That may take until there is a network. */
+  /**
+   * Waits until all edits in the document are on the server's disk. That may take until there is a network. Throws if
+   * the server refuses them.
+   */
   synced(options: WaitOptions = {}): Promise<void> {
     return this.#until((status) => {
-      if (this.#refusal) throw new Error(this.#refusal);
+      if (status.refused?.lasting) throw new Error(status.problem ?? status.refused.message);
       return status.onServer && status.live;
     }, options);
   }
@@ -269,12 +284,6 @@ export class Doc {
 
   #changed(changes: readonly Change[], local: boolean): void {
     if (changes.length > 0) this.#changes.tell({ changes, local });
-  }
-
-  /** @internal The server refuses the document, or an edit of it. */
-  refused(message: string): void {
-    this.#refusal = message;
-    this.report();
   }
 
   /** @internal Storing fails, or works again. */

@@ -9,11 +9,17 @@ import type { Action, RawClient } from "../wasm/watersmeet_wasm.js";
 /** Whether there is a connection: none is wanted, one is wanted, or there is one. */
 export type Connection = "offline" | "connecting" | "online";
 
+/**
+ * What proves to a server who calls: a token, or what is asked for one before each attempt to connect, since tokens
+ * expire.
+ */
+export type TokenSource = string | (() => string | Promise<string>);
+
 /** What the core tells about a document, and about the connection. */
 export interface EngineEvents {
   notice(action: Extract<Action, { name: string }>): void;
   connection(connection: Connection): void;
-  failed(message: string): void;
+  failed(message: string, code: string): void;
 }
 
 /** The WebSocket subprotocol. */
@@ -27,6 +33,9 @@ export class Engine {
   readonly raw: RawClient;
   readonly #events: EngineEvents;
   #url = "";
+  #token: TokenSource | undefined;
+  /** Steps whenever an attempt to connect begins or is given up. */
+  #attempt = 0;
   #wanted = false;
   #connection: Connection = "offline";
   #socket: WebSocket | undefined;
@@ -44,9 +53,10 @@ export class Engine {
     return this.#connection;
   }
 
-  connect(url: string): void {
-    if (this.#wanted && url !== this.#url) this.disconnect();
+  connect(url: string, token: TokenSource | undefined): void {
+    if (this.#wanted && (url !== this.#url || token !== this.#token)) this.disconnect();
     this.#url = url;
+    this.#token = token;
     if (this.#wanted) return;
     this.#wanted = true;
     this.#unlisten = whenNetworkMayBeBack(() => this.#hurry());
@@ -90,7 +100,7 @@ export class Engine {
       case "disconnect":
         return this.#drop();
       case "failed":
-        return this.#events.failed(action.message);
+        return this.#events.failed(action.message, action.code);
       default:
         return this.#events.notice(action);
     }
@@ -108,6 +118,26 @@ export class Engine {
 
   #open(): void {
     this.#report("connecting");
+    this.#opening = setTimeout(() => this.#closed(), OPENING_MAX_MILLIS);
+    const token = this.#token;
+    if (typeof token === "function") void this.#openWith(token);
+    else this.#dial(token);
+  }
+
+  async #openWith(provider: () => string | Promise<string>): Promise<void> {
+    const attempt = ++this.#attempt;
+    try {
+      const token = await provider();
+      if (attempt === this.#attempt) this.#dial(token);
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#events.failed(`There is no token for the server: ${why}`, "no-token");
+      this.#closed();
+    }
+  }
+
+  #dial(token: string | undefined): void {
     try {
       this.#socket = new WebSocket(this.#url, SUBPROTOCOL);
     } catch {
@@ -115,10 +145,9 @@ export class Engine {
     }
     const socket = this.#socket;
     socket.binaryType = "arraybuffer";
-    this.#opening = setTimeout(() => this.#closed(), OPENING_MAX_MILLIS);
     socket.onopen = () => {
       clearTimeout(this.#opening);
-      this.raw.connected(Date.now());
+      this.raw.connected(Date.now(), token);
       this.#report("online");
       this.poll();
     };
@@ -140,6 +169,7 @@ export class Engine {
   /** Lets go of the socket. What it may still say, minutes later if the network is frozen, is of no interest. */
   #drop(): void {
     clearTimeout(this.#opening);
+    this.#attempt++;
     const socket = this.#socket;
     this.#socket = undefined;
     if (socket) {

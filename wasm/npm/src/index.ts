@@ -4,9 +4,9 @@
  * @packageDocumentation
  */
 
-export { Client, type ClientOptions, type ClientState } from "./client.js";
-export { Doc, type DocEvent, type Status, type WaitOptions } from "./doc.js";
-export type { Connection } from "./engine.js";
+export { Client, type ClientOptions, type ClientState, type ConnectOptions } from "./client.js";
+export { Doc, type DocEvent, type Refusal, type Status, type WaitOptions } from "./doc.js";
+export type { Connection, TokenSource } from "./engine.js";
 export { Flag, Guard, List, RwSet } from "./handles.js";
 export type { Unsubscribe } from "./listeners.js";
 export { init, type InitOptions } from "./module.js";

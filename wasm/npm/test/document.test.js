@@ -135,7 +135,7 @@ test("in memory nothing is claimed to be on this device or on a server", async (
   doc.onStatus((status) => seen.push(status));
   doc.edit((tx) => tx.set(["a"], 1));
   assert.deepEqual(doc.status, {
-    live: false, onDevice: false, onServer: false, notOnDevice: 1, notOnServer: 1, problem: null,
+    live: false, onDevice: false, onServer: false, notOnDevice: 1, notOnServer: 1, refused: null, problem: null,
   });
   assert.deepEqual(seen.at(-1), doc.status);
   await assert.rejects(doc.saved(), /no database/);
