@@ -3,6 +3,7 @@
 //! It maps arguments and environment to the libraries and holds no logic of its own.
 
 mod serve;
+mod store;
 mod tiles;
 mod token;
 mod web;
@@ -29,6 +30,9 @@ enum Command {
     Serve(serve::Serve),
     /// Make tokens, which say who may do what, and keys to sign them with.
     Token(token::Token),
+    /// Check, back up and restore documents.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Build tile archives, and look into them.
     #[command(subcommand)]
     Tiles(tiles::Tiles),
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(serve) => serve.run(),
         Command::Token(token) => token.run(),
+        Command::Store(store) => store.run(),
         Command::Tiles(tiles) => tiles.run(),
     };
     match result {

@@ -65,6 +65,16 @@ impl Server {
         server
     }
 
+    /// Starts a server on a free port and on what is in `data`, which is removed when this is dropped.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_on(data: &Path) -> Self {
+        let mut server = Server { data: data.to_owned(), options: Vec::new(), port: 0, child: None };
+        server.port = server.launch(0);
+        server
+    }
+
     /// The data folder.
     pub fn data(&self) -> &Path {
         &self.data

@@ -34,6 +34,38 @@ pub enum StoreError {
         /// The latest number known here.
         known: u32,
     },
+    /// An earlier release wrote the file.
+    #[error(
+        "{file} was written by an earlier release (schema {found}); start the server on it once to bring it to schema {known}"
+    )]
+    Earlier {
+        /// The file.
+        file: PathBuf,
+        /// The schema's number there.
+        found: u32,
+        /// The number known here.
+        known: u32,
+    },
+    /// There is no store.
+    #[error("there is no store: {file} does not exist")]
+    NoStore {
+        /// The file that would be its.
+        file: PathBuf,
+    },
+    /// A folder that is to become a store has something in it.
+    #[error("the folder {folder} is not empty; restore into a new one")]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A copy could not be written.
+    #[error("{file} cannot be written: {source}")]
+    Copy {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The database could not be opened.
     #[error("the database in {folder} cannot be opened: {source}")]
     Open {

@@ -11,7 +11,7 @@ mod error;
 mod sqlite;
 
 pub use error::{Flaw, StoreError};
-pub use sqlite::Sqlite;
+pub use sqlite::{Report, Sqlite, backup, check, restore};
 
 use bytes::Bytes;
 use std::sync::Arc;

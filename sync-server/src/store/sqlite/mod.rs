@@ -10,9 +10,14 @@
 //! Every row has a checksum of what is in it and of its place; how rows hang together is in `rows`, what holds when
 //! the disk fails in `writer`.
 
+mod backup;
+mod check;
 mod rows;
 mod schema;
 mod writer;
+
+pub use backup::{backup, restore};
+pub use check::{Report, check};
 
 use super::{Record, Saved, Store, StoreError};
 use rows::Fault;
@@ -114,6 +119,18 @@ impl Sqlite {
 /// The database in a data folder.
 fn file_in(folder: &Path) -> PathBuf {
     folder.join("documents.sqlite")
+}
+
+/// A database that is there, without a claim to be its only user.
+fn open_for_reading(file: &Path) -> Result<Connection, StoreError> {
+    if !file.is_file() {
+        return Err(StoreError::NoStore { file: file.to_owned() });
+    }
+    let folder = file.parent().unwrap_or(file).to_owned();
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|source| StoreError::Open { folder, source })?;
+    check::expect_schema(&connection, file)?;
+    Ok(connection)
 }
 
 fn lock(folder: &Path) -> Result<File, StoreError> {

@@ -1,3 +1,6 @@
+mod flips;
+mod torn;
+
 use super::schema::SCHEMA;
 use super::*;
 use crate::store::Claim;
@@ -21,6 +24,28 @@ impl Drop for Folder {
 
 fn record(document: &str, delta: &'static [u8]) -> Record {
     Record { document: document.into(), delta: delta.into(), claims: Vec::new() }
+}
+
+/// Random numbers that a printed seed repeats (SplitMix64; Steele, Lea and Flood 2014).
+struct Dice(u64);
+
+impl Dice {
+    /// From the environment's `SEED`, or a fresh one; printed either way.
+    fn new() -> Self {
+        let given = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(|| getrandom::u64().unwrap());
+        println!("SEED={seed}");
+        Dice(seed)
+    }
+
+    /// A number below `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
 }
 
 #[test]

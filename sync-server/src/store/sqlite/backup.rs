@@ -1,0 +1,112 @@
+//! Copies of a store: taken while a server writes to it, checked before they count, and put back.
+//!
+//! A copy that is not whole never has the name of one: it is written under another, synced, checked, and renamed.
+
+use super::check::{Report, check_file};
+use super::{file_in, lock, open_for_reading};
+use crate::store::StoreError;
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Writes all that the store in `folder` has at this moment into the one file `out`, whether or not a server runs on it;
+/// an earlier file of that name is replaced once the new one is checked. What it found.
+///
+/// # Errors
+/// If there is no store, the copy cannot be written, or there is damage in it; then there is no new `out`.
+pub fn backup(folder: &Path, out: &Path) -> Result<Report, StoreError> {
+    let source = open_for_reading(&file_in(folder))?;
+    let partial = partial_of(out);
+    remove(&partial)?;
+    let written = write(&source, &partial).map_err(StoreError::Write).and_then(|()| sound(&partial));
+    settle(written, &partial, out)
+}
+
+/// Makes a store of the backup `from` in `folder`, which must be empty or not exist. What it found.
+///
+/// # Errors
+/// If the backup is damaged, the folder has something in it, or a server runs on it; then nothing is changed.
+pub fn restore(from: &Path, folder: &Path) -> Result<Report, StoreError> {
+    sound(from)?;
+    let _lock = lock(folder)?;
+    let folder_error = |source| StoreError::Folder { folder: folder.to_owned(), source };
+    for entry in std::fs::read_dir(folder).map_err(folder_error)? {
+        if entry.map_err(folder_error)?.file_name() != "lock" {
+            return Err(StoreError::NotEmpty { folder: folder.to_owned() });
+        }
+    }
+    let (file, partial) = (file_in(folder), partial_of(&file_in(folder)));
+    let copied = std::fs::copy(from, &partial).map_err(|source| copy_error(&partial, source));
+    settle(copied.and_then(|_| sound(&partial)), &partial, &file)
+}
+
+/// Copies in one step, and so in one transaction of the source: what is written meanwhile is not in it.
+fn write(source: &Connection, partial: &Path) -> rusqlite::Result<()> {
+    let mut copy = Connection::open(partial)?;
+    Backup::new(source, &mut copy)?.run_to_completion(i32::MAX, Duration::ZERO, None)?;
+    // One file, that can be read where nothing can be written.
+    copy.pragma_update(None, "journal_mode", "DELETE")?;
+    copy.close().map_err(|(_, error)| error)
+}
+
+/// What is in a file, if nothing in it is damaged.
+fn sound(file: &Path) -> Result<Report, StoreError> {
+    let report = check_file(file)?;
+    match report.flaws.first() {
+        None => Ok(report),
+        Some(flaw) => Err(StoreError::Damaged { file: file.to_owned(), flaw: flaw.clone() }),
+    }
+}
+
+/// Gives a copy that is whole its name, durably, and removes one that is not.
+fn settle(written: Result<Report, StoreError>, partial: &Path, name: &Path) -> Result<Report, StoreError> {
+    let report = match written {
+        Ok(report) => report,
+        Err(error) => {
+            // It says nothing that the error does not, and has no name that anybody looks for.
+            let _ = std::fs::remove_file(partial);
+            return Err(error);
+        }
+    };
+    let rename = || {
+        File::open(partial)?.sync_all()?;
+        std::fs::rename(partial, name)?;
+        match name.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => sync_folder(folder),
+            None => sync_folder(Path::new(".")),
+        }
+    };
+    rename().map_err(|source| copy_error(name, source))?;
+    Ok(report)
+}
+
+/// The name in it is on the disk only when the folder is.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere folders cannot be synced.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+fn partial_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+fn remove(partial: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(partial) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(copy_error(partial, source)),
+        _ => Ok(()),
+    }
+}
+
+fn copy_error(file: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Copy { file: file.to_owned(), source }
+}

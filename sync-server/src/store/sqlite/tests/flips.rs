@@ -1,0 +1,105 @@
+//! **What is served is what was written, or nothing.** Any byte of the file may have changed since: what is loaded
+//! then is either exactly what was written or an error that names what is damaged, and a check notices every change
+//! that could ever have mattered.
+//!
+//! `FLIPS` says how many bytes are changed, each in a copy of its own; `SEED` which.
+
+use super::super::*;
+use super::{Dice, Folder};
+use crate::store::Claim;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use watersmeet_crdt::{Document, Time};
+
+const FLIPS: u64 = 400;
+
+/// Documents with a log, with a snapshot, and with both; and everything that [`loaded`] should find of them.
+fn written(folder: &Path) -> BTreeMap<String, Saved> {
+    let store = Sqlite::open(folder).unwrap();
+    for number in 0..40_u64 {
+        let name: Arc<str> = format!("document {number}").into();
+        let mut document = Document::new(ReplicaId::new(number));
+        let claims =
+            vec![Claim { replica: ReplicaId::new(number), subject: format!("user {number}").into() }];
+        let mut last = 0;
+        for edit in 0..number % 7 + 1 {
+            let before = document.version().clone();
+            let text = "x".repeat(usize::try_from(number * edit * 20).unwrap());
+            document
+                .edit(Time::from_millis(edit), |tx| tx.set(&["text", &edit.to_string()], text.as_str()))
+                .unwrap();
+            let delta = document.since(&before).encode();
+            let record = Record { document: name.clone(), delta, claims: claims.clone() };
+            last = store.append(&[record]).unwrap()[0];
+            if number % 3 == 0 && edit == 2 {
+                store.compact(&name, last, &document.encode_state()).unwrap();
+            }
+        }
+        if number % 5 == 0 {
+            store.compact(&name, last, &document.encode_state()).unwrap();
+        }
+    }
+    store.close().unwrap();
+    let names = store.names("", 100).unwrap();
+    names.into_iter().map(|name| (name.clone(), store.load(&name).unwrap())).collect()
+}
+
+/// Whether every document that is loaded from a damaged store is the truth; how many could not be loaded.
+fn lies(store: &Sqlite, truth: &BTreeMap<String, Saved>) -> Result<usize, String> {
+    let mut damaged = 0;
+    for (name, saved) in truth {
+        match store.load(name) {
+            Ok(found) if found == *saved => {}
+            Ok(_) => return Err(format!("{name} is served, and not as it was written")),
+            Err(error) => {
+                damaged += 1;
+                let told = error.to_string();
+                let named = told.contains(name.as_str()) || matches!(error, StoreError::Damaged { .. });
+                assert!(named, "what is damaged is not named: {told}");
+            }
+        }
+    }
+    for number in 0..40 {
+        let owner = store.owner(ReplicaId::new(number));
+        if owner.is_ok_and(|owner| owner.is_some_and(|owner| owner != format!("user {number}"))) {
+            return Err(format!("replica {number} is said to be somebody else's"));
+        }
+    }
+    Ok(damaged)
+}
+
+#[test]
+fn whatever_byte_has_changed_what_is_served_is_the_truth() {
+    let flips = std::env::var("FLIPS").ok().map_or(FLIPS, |flips| flips.parse().unwrap());
+    let mut dice = Dice::new();
+    let (original, copy) = (Folder::fresh(), Folder::fresh());
+    let truth = written(&original.0);
+    let bytes = std::fs::read(file_in(&original.0)).unwrap();
+    let (mut refused, mut damaged, mut harmless) = (0, 0, 0);
+    for _ in 0..flips {
+        let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
+        let mut flipped = bytes.clone();
+        flipped[at] ^= u8::try_from(dice.below(255) + 1).unwrap();
+        let _ = std::fs::remove_dir_all(&copy.0);
+        std::fs::create_dir_all(&copy.0).unwrap();
+        std::fs::write(file_in(&copy.0), &flipped).unwrap();
+        let checked = check(&copy.0).map(|report| report.flaws);
+        let told = match Sqlite::open(&copy.0) {
+            Err(_) => {
+                refused += 1;
+                continue;
+            }
+            Ok(store) => lies(&store, &truth).unwrap_or_else(|lie| panic!("byte {at}: {lie}")),
+        };
+        damaged += u64::from(told > 0);
+        harmless += u64::from(told == 0);
+        assert!(
+            told == 0 || checked.is_err() || !checked.unwrap().is_empty(),
+            "byte {at}: not found by a check"
+        );
+    }
+    println!(
+        "{flips} bytes changed: {refused} stores refused, {damaged} with damaged documents, {harmless} unharmed"
+    );
+    assert!(damaged > 0);
+}
