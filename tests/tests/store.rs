@@ -147,10 +147,8 @@ async fn a_damaged_document_is_named_and_never_served_and_the_others_go_on() {
     }
     let damaged = client.open("document 3");
     let mut events = damaged.events();
-    patiently("a refusal", async {
-        while !matches!(events.recv().await.unwrap(), Event::Refused { .. }) {}
-    })
-    .await;
+    patiently("a refusal", async { while !matches!(events.recv().await.unwrap(), Event::Refused { .. }) {} })
+        .await;
     assert!(damaged.read(Document::is_empty), "part of it was served");
     drop((client, damaged));
     server.kill_9();
