@@ -3,10 +3,12 @@
 //! Nothing here asserts how long something takes; every wait has a bound that only a hang exceeds.
 
 pub mod http;
+mod keys;
 mod proxy;
 pub mod raw;
 mod server;
 
+pub use keys::{Keys, token};
 pub use proxy::Proxy;
 pub use raw::Raw;
 pub use server::{Server, binary, watersmeet};

@@ -2,55 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 use watersmeet_client::{Client, Error};
 use watersmeet_crdt::session::{Code, Frame, PROTOCOL, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
-use watersmeet_tests::{Raw, Server, patiently, until, watersmeet};
-
-/// A folder with keys, which is removed in the end.
-struct Keys(PathBuf);
-
-impl Keys {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("watersmeet-keys-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Keys(folder)
-    }
-
-    fn path(&self, file: &str) -> String {
-        self.0.join(file).display().to_string()
-    }
-
-    /// Makes a key, and answers with the file that signs and the one for servers.
-    fn make(&self, kind: &str, name: &str) -> (String, String) {
-        let stem = self.path(name);
-        said(&["token", "key", kind, "--out", &stem]);
-        let private = format!("{stem}.jwk");
-        let public = if kind == "--ed25519" { format!("{stem}.pub.jwk") } else { private.clone() };
-        (private, public)
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What `watersmeet` prints.
-fn said(arguments: &[&str]) -> String {
-    let output = watersmeet(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-fn token(key: &str, subject: &str, rights: &[&str]) -> String {
-    said(&[&["token", "--key", key, "--subject", subject], rights].concat())
-}
+use watersmeet_tests::{Keys, Raw, Server, patiently, token, until, watersmeet};
 
 async fn client(server: &Server, token: &str) -> Client {
     Client::builder(&server.url()).token(token).connect().await.unwrap()
