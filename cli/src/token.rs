@@ -49,10 +49,10 @@ enum Make {
 
 #[derive(Debug, Args)]
 struct MakeKey {
-    /// A key pair: servers have the public key, and cannot make tokens.
-    #[arg(long, required_unless_present = "hs256")]
+    /// A key pair, as if nothing is said: servers have the public key, and cannot make tokens.
+    #[arg(long)]
     ed25519: bool,
-    /// A secret that signs and verifies.
+    /// A secret instead, that signs and verifies.
     #[arg(long, conflicts_with = "ed25519")]
     hs256: bool,
     /// Where to write it, without the ending.
@@ -127,9 +127,9 @@ impl MakeKey {
     fn run(self, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         let name = self.out.file_name().ok_or_else(|| TokenError::Name(self.out.clone()))?;
         let id = self.id.unwrap_or_else(|| name.to_string_lossy().into_owned());
-        let key = match self.ed25519 {
-            true => SigningKey::generate_ed25519(&id)?,
-            false => SigningKey::generate_hs256(&id)?,
+        let key = match self.hs256 {
+            true => SigningKey::generate_hs256(&id)?,
+            false => SigningKey::generate_ed25519(&id)?,
         };
         let private = with_ending(&self.out, "jwk");
         write_new(&private, &key.to_jwk(), true)?;
