@@ -14,6 +14,8 @@
 //! again, those who were refused are asked for everything that is lacking.
 
 mod admit;
+#[cfg(test)]
+mod tests;
 
 use crate::Limits;
 use crate::access::Subject;
@@ -185,7 +187,7 @@ impl Room {
         let before = self.document.version().clone();
         let (from, to) = (delta.from().clone(), delta.to().clone());
         if before.covers(&from) {
-            match self.admit(&delta, author.as_ref()).await {
+            match self.admit(&delta, bytes.len(), author.as_ref()).await {
                 Ok(claims) => edits.claims.extend(claims),
                 Err(refused) => return self.tell_refused(guest, refused),
             }

@@ -48,11 +48,12 @@ impl Size {
 }
 
 impl Room {
-    /// Whether a delta that builds on what is here may be applied; if so, the claims to be written with it. `author` is
+    /// Whether a delta of so many bytes that builds on what is here may be applied; if so, the claims to be written with it. `author` is
     /// who brings it, unless anybody may bring anything.
     pub(super) async fn admit(
         &mut self,
         delta: &Delta,
+        bytes: usize,
         author: Option<&Subject>,
     ) -> Result<Vec<Claim>, Refused> {
         if let Some(dot) = self.document.contradicts(delta) {
@@ -67,7 +68,7 @@ impl Room {
         if gained.is_empty() {
             return Ok(Vec::new());
         }
-        self.check_size(delta)?;
+        self.check_size(delta, bytes)?;
         match author {
             Some(author) => {
                 let replicas: Vec<ReplicaId> = gained.iter().map(|(replica, _)| replica).collect();
@@ -77,9 +78,8 @@ impl Room {
         }
     }
 
-    fn check_size(&mut self, delta: &Delta) -> Result<(), Refused> {
+    fn check_size(&mut self, delta: &Delta, more: usize) -> Result<(), Refused> {
         let (limit, holds, document) = (self.limits.document_bytes, self.limits.measured, &self.document);
-        let more = delta.encode().len();
         let is_removal = delta.additions() == 0;
         if is_removal || self.size.has_room(more, limit, holds, || document.encode_state().len()) {
             self.size.add(more);
