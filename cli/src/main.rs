@@ -1,7 +1,10 @@
-//! The one binary: `watersmeet serve`, `watersmeet token`, `watersmeet tiles build`, `watersmeet tiles show`.
+//! The one binary: `watersmeet serve`, `watersmeet config`, `watersmeet token`, `watersmeet tiles build`, `watersmeet tiles show`.
 //!
 //! It maps arguments and environment to the libraries and holds no logic of its own.
 
+mod check;
+mod config;
+mod log;
 mod serve;
 mod store;
 mod tiles;
@@ -9,17 +12,16 @@ mod token;
 mod web;
 
 use clap::{Parser, Subcommand};
-use std::io::IsTerminal;
+use config::Level;
 use std::process::ExitCode;
-use tracing_subscriber::filter::LevelFilter;
 
 /// Maps that people edit together, that keep working without a network, and that cost next to nothing to serve.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
     /// How much to log to stderr: error, warn, info, debug or trace.
-    #[arg(long, global = true, env = "WATERSMEET_LOG", default_value = "info")]
-    log: LevelFilter,
+    #[arg(long, global = true, value_enum)]
+    log: Option<Level>,
     #[command(subcommand)]
     command: Command,
 }
@@ -28,6 +30,9 @@ struct Arguments {
 enum Command {
     /// Serve documents, tiles and the web app.
     Serve(serve::Serve),
+    /// Check the configuration, and say what counts.
+    #[command(subcommand)]
+    Config(check::Check),
     /// Make tokens, which say who may do what, and keys to sign them with.
     Token(token::Token),
     /// Check, back up and restore documents.
@@ -40,16 +45,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_max_level(arguments.log)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
     let result = match arguments.command {
-        Command::Serve(serve) => serve.run(),
-        Command::Token(token) => token.run(),
-        Command::Store(store) => store.run(),
-        Command::Tiles(tiles) => tiles.run(),
+        Command::Serve(serve) => serve.run(arguments.log),
+        Command::Config(check) => check.run(arguments.log),
+        Command::Token(token) => log::plainly(arguments.log).and_then(|()| token.run()),
+        Command::Store(store) => log::plainly(arguments.log).and_then(|()| store.run()),
+        Command::Tiles(tiles) => log::plainly(arguments.log).and_then(|()| tiles.run()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,51 +1,35 @@
 //! `watersmeet serve`: documents, tiles and the web app on one port.
 
-use crate::web;
-use axum::Router;
+use crate::config::{self, Flags, Level, Settings};
+use crate::{log, web};
+use axum::http::StatusCode;
+use axum::response::Redirect;
+use axum::routing::get;
+use axum::{Json, Router};
 use clap::Args;
+use serde_json::json;
 use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::signal;
-use watersmeet_sync::access::{self, Access, AccessError, KeyConfig};
+use watersmeet_sync::access::{Access, AccessError};
 use watersmeet_sync::{Config, Hosts, NoOrigin, Origin, Origins, Server};
 use watersmeet_tiles::{ServeOptions, Sets};
 
 /// Serve documents, tiles and the web app.
+///
+/// Every setting can be in a file, in the environment (`WATERSMEET_LIMITS_ROOMS` for `limits.rooms`) and in a flag.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The address to listen at. Port 0 takes any that is free.
-    #[arg(long, env = "WATERSMEET_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// The folder that holds the documents.
-    #[arg(long, env = "WATERSMEET_DATA", default_value = "watersmeet-data")]
-    data: PathBuf,
-    /// The folder that holds tile archives (`NAME.pmtiles`); none are served without it.
-    #[arg(long, env = "WATERSMEET_TILES")]
-    tiles: Option<PathBuf>,
-    /// The folder that holds the web app; none is served without it.
-    #[arg(long, env = "WATERSMEET_WEB")]
-    web: Option<PathBuf>,
-    /// The URL that browsers reach this server by, if it is not the one it listens at.
-    #[arg(long, env = "WATERSMEET_PUBLIC_URL")]
-    public_url: Option<String>,
-    /// A website whose pages may sync with this server, such as `https://maps.example`, besides those that it serves
-    /// itself; * for all. Can be given several times.
-    #[arg(long, env = "WATERSMEET_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    allow_origin: Vec<String>,
-    /// A file with a key by which tokens are believed, as `watersmeet token key` writes it. Can be given several times.
-    #[arg(long, env = "WATERSMEET_KEY", value_name = "FILE", value_delimiter = ',', conflicts_with = "open")]
-    key: Vec<PathBuf>,
-    /// Let everybody do everything, without tokens. For one's own machine.
-    #[arg(long, env = "WATERSMEET_OPEN")]
-    open: bool,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 /// Why the server could not be started.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+pub(crate) enum ServeError {
     #[error(
         "port {} at {} is taken; stop what listens there, or choose another with --listen {}:PORT (0 for any that is free)",
         .0.port(), .0.ip(), .0.ip()
@@ -59,95 +43,154 @@ enum ServeError {
     Access(#[from] AccessError),
     #[error("{option}: {source}")]
     Origin { option: &'static str, source: NoOrigin },
+    #[error("--path-prefix: {0:?} is no path such as /maps")]
+    PathPrefix(String),
     #[error("the web folder {0} has no index.html")]
     Web(PathBuf),
 }
 
 impl Serve {
-    #[tokio::main]
-    pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let access = self.access()?;
-        let listener = self.bind().await?;
-        let address = listener.local_addr()?;
-        let content = self.content()?;
-        let (origins, hosts) = (self.origins()?, self.hosts(&access, address)?);
-        let server = Server::open(Config { origins, hosts, ..Config::new(&self.data, access) })?;
-        let app = watersmeet_sync::router(server.clone()).merge(content);
-        let stop = stop()?;
-        announce(address, self.public_url.as_deref())?;
-        watersmeet_sync::serve(listener, app, &server, stop).await?;
-        tracing::info!("stopped");
-        Ok(())
+    pub(crate) fn run(self, level: Option<Level>) -> Result<(), Box<dyn Error>> {
+        let settings = Settings::load(&self.flags.with_level(level))?;
+        let _exporting = log::start(&settings)?;
+        serve(&settings)
     }
+}
 
-    async fn bind(&self) -> Result<TcpListener, ServeError> {
-        TcpListener::bind(self.listen).await.map_err(|source| match source.kind() {
-            ErrorKind::AddrInUse => ServeError::PortTaken(self.listen),
-            _ => ServeError::Listen { address: self.listen, source },
+#[tokio::main]
+async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let plan = Plan::of(settings)?;
+    let listener = bind(settings.server.listen).await?;
+    let address = listener.local_addr()?;
+    let hosts = plan.hosts(address);
+    let config = Config {
+        limits: settings.limits(),
+        access: plan.access,
+        origins: plan.origins,
+        hosts,
+        data: settings.server.data.clone(),
+    };
+    let server = Server::open(config)?;
+    let app = below(&plan.path_prefix, watersmeet_sync::router(server.clone()).merge(plan.content));
+    let stop = stop()?;
+    announce(address, settings)?;
+    watersmeet_sync::serve(listener, app, &server, stop).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => ServeError::PortTaken(address),
+        _ => ServeError::Listen { address, source },
+    })
+}
+
+/// What settings come to: keys that were read, folders that were opened. Also what `config check` checks.
+pub(crate) struct Plan {
+    access: Access,
+    origins: Origins,
+    /// The websites that are known as this server's own, or allowed.
+    known: Vec<Origin>,
+    path_prefix: String,
+    /// Tiles and the web app.
+    content: Router,
+}
+
+impl Plan {
+    pub(crate) fn of(settings: &Settings) -> Result<Self, ServeError> {
+        let server = &settings.server;
+        let known = known_origins(server)?;
+        let any = server.allow_origin.iter().any(|origin| origin == "*");
+        Ok(Plan {
+            access: settings.access.load()?,
+            origins: if any { Origins::Any } else { Origins::These(known.clone()) },
+            known,
+            path_prefix: path_prefix(&server.path_prefix)?,
+            content: content(server)?,
         })
     }
 
-    /// Who may come in.
-    fn access(&self) -> Result<Access, AccessError> {
-        let keys = self.key.iter().map(KeyConfig::file).collect();
-        access::Config { open: self.open, keys, ..access::Config::default() }.load()
-    }
-
     /// The names that an open server answers to.
-    fn hosts(&self, access: &Access, address: SocketAddr) -> Result<Hosts, ServeError> {
-        match (access.is_open(), address.ip().is_loopback()) {
-            (true, true) => Ok(Hosts::Loopback(self.known_origins()?)),
+    fn hosts(&self, address: SocketAddr) -> Hosts {
+        match (self.access.is_open(), address.ip().is_loopback()) {
+            (true, true) => Hosts::Loopback(self.known.clone()),
             (true, false) => {
                 tracing::warn!(
                     %address,
                     "OPEN: whoever reaches this address can read and edit every document. Give it a key (--key FILE), or listen on loopback"
                 );
-                Ok(Hosts::Any)
+                Hosts::Any
             }
-            (false, _) => Ok(Hosts::Any),
+            (false, _) => Hosts::Any,
         }
-    }
-
-    /// The websites that may sync through their visitors' browsers.
-    fn origins(&self) -> Result<Origins, ServeError> {
-        match self.allow_origin.iter().any(|origin| origin == "*") {
-            true => Ok(Origins::Any),
-            false => Ok(Origins::These(self.known_origins()?)),
-        }
-    }
-
-    /// The allowed origins, and the one by which browsers reach this server.
-    fn known_origins(&self) -> Result<Vec<Origin>, ServeError> {
-        let origin = |option: &'static str, url: &String| {
-            url.parse::<Origin>().map_err(|source| ServeError::Origin { option, source })
-        };
-        let public = self.public_url.iter().map(|url| origin("--public-url", url));
-        let allowed = self.allow_origin.iter().filter(|url| *url != "*");
-        public.chain(allowed.map(|url| origin("--allow-origin", url))).collect()
-    }
-
-    /// Tiles and the web app.
-    fn content(&self) -> Result<Router, ServeError> {
-        let mut content = Router::new();
-        if let Some(folder) = &self.tiles {
-            let sets = Sets::open_dir(folder)
-                .map_err(|source| ServeError::Tiles { folder: folder.clone(), source })?;
-            let options = ServeOptions { public_url: self.public_url.clone(), ..ServeOptions::default() };
-            content = content.merge(watersmeet_tiles::router(sets, options));
-        }
-        if let Some(folder) = self.web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
-            return Err(ServeError::Web(folder.clone()));
-        }
-        let (tiles, web) = (self.tiles.is_some(), self.web.clone());
-        Ok(content.merge(web::router(web::Content { tiles, web })))
     }
 }
 
+/// The allowed origins, and the one by which browsers reach this server.
+fn known_origins(server: &config::Server) -> Result<Vec<Origin>, ServeError> {
+    let origin = |option: &'static str, url: &String| {
+        url.parse::<Origin>().map_err(|source| ServeError::Origin { option, source })
+    };
+    let public = server.public_url.iter().map(|url| origin("--public-url", url));
+    let allowed = server.allow_origin.iter().filter(|url| *url != "*");
+    public.chain(allowed.map(|url| origin("--allow-origin", url))).collect()
+}
+
+/// As it is put before paths: nothing, or `/` and segments without one at the end.
+fn path_prefix(text: &str) -> Result<String, ServeError> {
+    let prefix = text.trim_end_matches('/');
+    let plain = |segment: &str| {
+        !segment.is_empty()
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    match prefix.strip_prefix('/') {
+        None if prefix.is_empty() => Ok(String::new()),
+        Some(segments) if segments.split('/').all(plain) => Ok(prefix.to_owned()),
+        _ => Err(ServeError::PathPrefix(text.to_owned())),
+    }
+}
+
+/// Tiles and the web app.
+fn content(server: &config::Server) -> Result<Router, ServeError> {
+    let mut content = Router::new();
+    if let Some(folder) = &server.tiles {
+        let sets =
+            Sets::open_dir(folder).map_err(|source| ServeError::Tiles { folder: folder.clone(), source })?;
+        let options = ServeOptions {
+            public_url: server.public_url.clone(),
+            path_prefix: path_prefix(&server.path_prefix)?,
+            ..ServeOptions::default()
+        };
+        content = content.merge(watersmeet_tiles::router(sets, options));
+    }
+    if let Some(folder) = server.web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
+        return Err(ServeError::Web(folder.clone()));
+    }
+    let (tiles, web) = (server.tiles.is_some(), server.web.clone());
+    Ok(content.merge(web::router(web::Content { tiles, web })))
+}
+
+/// Everything below a path, and nothing elsewhere. Whoever leaves out the last slash is sent to where it is.
+fn below(prefix: &str, app: Router) -> Router {
+    if prefix.is_empty() {
+        return app;
+    }
+    let start = format!("{prefix}/");
+    let to_start = Redirect::permanent(&start);
+    let elsewhere =
+        json!({ "error": "there is nothing here", "hint": format!("everything is below {start}") });
+    Router::new()
+        .route(prefix, get(async move || to_start))
+        .nest(&start, app)
+        .fallback(async move || (StatusCode::NOT_FOUND, Json(elsewhere)))
+}
+
 /// Says that the server is ready; scripts wait for this line.
-fn announce(address: SocketAddr, public_url: Option<&str>) -> std::io::Result<()> {
+fn announce(address: SocketAddr, settings: &Settings) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
-    if let Some(url) = public_url {
+    if let Some(url) = &settings.server.public_url {
         writeln!(out, "reached by {url}")?;
     }
     out.flush()

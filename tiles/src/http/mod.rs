@@ -31,6 +31,8 @@ use crate::sets::Sets;
 pub struct ServeOptions {
     /// Where clients reach this server, as in `https://maps.example.org/base`; `None` takes the request's `Host`.
     pub public_url: Option<String>,
+    /// The path below which the router is served, such as `/maps`, where `public_url` does not say it; empty for none.
+    pub path_prefix: String,
     /// Packed tiles may take so many bytes of memory.
     pub cache_bytes_max: u64,
     /// A tile may take so long to render.
@@ -45,6 +47,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             public_url: None,
+            path_prefix: String::new(),
             cache_bytes_max: 256 << 20,
             render_time_max: Duration::from_secs(5),
             renders_max: 2 * std::thread::available_parallelism().map_or(1, usize::from),

@@ -52,7 +52,7 @@ pub(super) fn base_url(options: &ServeOptions, headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text("host").filter(|host| host.bytes().all(is_host_byte)).unwrap_or("localhost");
     let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-    format!("{scheme}://{host}")
+    format!("{scheme}://{host}{}", options.path_prefix)
 }
 
 fn is_host_byte(byte: u8) -> bool {
