@@ -14,6 +14,7 @@
 //! again, those who were refused are asked for everything that is lacking.
 
 mod admit;
+mod keep;
 #[cfg(test)]
 mod tests;
 
@@ -24,16 +25,16 @@ use crate::compactor::Compactor;
 use crate::mailbox::{Answer, Group, Mailbox};
 use crate::metrics::Metrics;
 use crate::owners::Owners;
-use crate::replay::{Replayed, Tail, replay};
+use crate::replay::Tail;
 use crate::rights::Refused;
-use crate::store::{Claim, Record, Store, StoreError};
+use crate::store::{Appended, Claim, Record, Store, StoreError};
 use admit::Size;
 use bytes::Bytes;
+use keep::{Compacting, Loaded, load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
 
@@ -109,6 +110,8 @@ pub(crate) struct Room {
     document: Document,
     size: Size,
     tail: Tail,
+    /// What other servers append.
+    following: Option<mpsc::Receiver<Appended>>,
     guests: BTreeMap<GuestId, Guest>,
     /// Whose edits were refused because the store failed: they are asked for them once it works again.
     refused: BTreeSet<GuestId>,
@@ -124,7 +127,7 @@ pub(crate) struct Room {
 impl Room {
     /// Loads the document and opens the room.
     pub(crate) async fn open(name: Arc<str>, channel: u32, needs: &Needs) -> Result<Self, StoreError> {
-        let Replayed { document, tail } = load(needs.store.clone(), name.clone()).await?;
+        let Loaded { document, tail, following } = load(needs.store.clone(), name.clone()).await?;
         needs.metrics.documents_loaded.inc();
         Ok(Room {
             name,
@@ -137,6 +140,7 @@ impl Room {
             document,
             size: Size::at_most(tail.state_bytes_at_most()),
             tail,
+            following,
             guests: BTreeMap::new(),
             refused: BTreeSet::new(),
             compactor: needs.compactor.clone(),
@@ -256,28 +260,6 @@ impl Room {
         }
     }
 
-    /// After a failed commit: back to what is on disk.
-    async fn recover(&mut self, edits: &Edits) -> Result<(), Lost> {
-        edits.authors.keys().for_each(|guest| self.refuse(*guest));
-        match load(self.store.clone(), self.name.clone()).await {
-            Ok(Replayed { document, tail }) => {
-                self.metrics.documents_loaded.inc();
-                // What failed may have been written nonetheless, and nobody has been sent it.
-                if edits.before() != Some(document.version()) {
-                    self.guests.values().for_each(|guest| guest.mailbox.lag(self.channel));
-                }
-                self.size = Size::at_most(tail.state_bytes_at_most());
-                (self.document, self.tail, self.latest_group) = (document, tail, None);
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(document = %self.name, %error, "the document could not be loaded again");
-                self.dismiss();
-                Err(Lost)
-            }
-        }
-    }
-
     /// Tells a guest, once, that its edits are not taken for now.
     fn refuse(&mut self, id: GuestId) {
         if self.guests.contains_key(&id) && self.refused.insert(id) {
@@ -293,12 +275,9 @@ impl Room {
         }
     }
 
-    /// Waits until those whose edits were refused can be asked for them; for ever if there are none.
-    pub(crate) async fn mended(&self) {
-        match self.refused.is_empty() {
-            true => std::future::pending().await,
-            false => self.committer.sound().await,
-        }
+    /// Whether some are to be asked again, once the store works.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     /// Tells those whose edits were refused what is here, of which they may not have been told, and asks them for
@@ -309,13 +288,6 @@ impl Room {
                 guest.mailbox.ack(self.channel, self.document.version().clone());
                 guest.mailbox.lacks(self.channel, self.document.version().clone());
             }
-        }
-    }
-
-    /// Ends everybody's connection: what they have cannot be served.
-    fn dismiss(&mut self) {
-        for (_, guest) in std::mem::take(&mut self.guests) {
-            guest.mailbox.end(Code::Unavailable, format!("the document {:?} cannot be read now", self.name));
         }
     }
 
@@ -389,42 +361,6 @@ impl Room {
             guest.mailbox.presence(self.channel, whose, state.clone());
         }
     }
-
-    /// Has a snapshot put in place of the log when replaying that would take long.
-    fn compact_if_long(&mut self) {
-        self.note_compaction();
-        if self.compacting.is_none() && self.tail.is_long(&self.limits) {
-            let (tail, version) = (self.tail.clone(), self.document.version().clone());
-            // If too much else is being compacted, the next batch asks again.
-            let answer = self.compactor.compact(self.name.clone());
-            self.compacting = answer.map(|answer| Compacting { answer, tail, version });
-        }
-    }
-
-    /// Notes what became of a snapshot that was asked for.
-    fn note_compaction(&mut self) {
-        let Some(Compacting { answer, tail, version }) = &mut self.compacting else { return };
-        match answer.try_recv() {
-            Err(TryRecvError::Empty) => return,
-            Ok(bytes) => {
-                self.tail.compacted(tail, bytes);
-                // Whoever lacks more than a whole tail is told the state, which is smaller than what the log would say
-                // of it; so memory follows what is alive in a document, not how often it was edited.
-                let before = std::mem::replace(&mut self.compacted, std::mem::take(version));
-                self.document.cut_log(&before);
-            }
-            // It failed, and the log is still there.
-            Err(TryRecvError::Closed) => self.tail.put_off(),
-        }
-        self.compacting = None;
-    }
-}
-
-/// See [`Room::compacting`].
-struct Compacting {
-    answer: oneshot::Receiver<usize>,
-    tail: Tail,
-    version: VersionVector,
 }
 
 /// One author's delta, as it came.
@@ -482,10 +418,4 @@ impl Edits {
             News::One(before, _) | News::Many(before) => News::Many(before),
         };
     }
-}
-
-async fn load(store: Arc<dyn Store>, name: Arc<str>) -> Result<Replayed, StoreError> {
-    let loading = tokio::task::spawn_blocking(move || replay(&name, store.load(&name)?));
-    // It ends early only by a panic, or when the runtime goes down.
-    loading.await.unwrap_or(Err(StoreError::Closed))
 }

@@ -194,7 +194,7 @@ async fn serve(
     counted: &mut CountedRoom,
 ) -> bool {
     let limits = &rooms.needs.limits;
-    let mut batch = Vec::new();
+    let (mut batch, mut appended) = (Vec::new(), Vec::new());
     loop {
         let empty = room.is_empty();
         counted.is(if empty { RoomState::Idle } else { RoomState::Open });
@@ -209,8 +209,10 @@ async fn serve(
         let mut lost = false;
         let mut over = false;
         tokio::select! {
-            biased;
-            () = room.mended() => room.ask_again(),
+            () = rooms.needs.committer.sound(), if room.has_refused() => room.ask_again(),
+            _ = room.appended(&mut appended) => {
+                lost = room.take_in(std::mem::take(&mut appended)).await.is_err();
+            }
             _ = queue.recv_many(&mut batch, limits.room_batch) => {
                 lost = room.serve(std::mem::take(&mut batch)).await.is_err();
             }

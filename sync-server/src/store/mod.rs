@@ -15,6 +15,7 @@ pub use sqlite::{Report, Sqlite, backup, check, restore};
 
 use bytes::Bytes;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use watersmeet_crdt::ReplicaId;
 
 /// A delta to be kept.
@@ -46,6 +47,15 @@ pub struct Saved {
     pub deltas: Vec<(u64, Vec<u8>)>,
 }
 
+/// A delta that is in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its number.
+    pub number: u64,
+    /// Its bytes.
+    pub delta: Bytes,
+}
+
 /// Keeps documents. All methods may block; they are called where blocking is allowed.
 pub trait Store: Send + Sync + 'static {
     /// What is kept of `document`: everything that an [`append`](Self::append) which returned `Ok` before this call
@@ -64,6 +74,18 @@ pub trait Store: Send + Sync + 'static {
     /// If they may not survive. Each may then be there, with its claims, or not; the caller must
     /// [`load`](Self::load) to know.
     fn append(&self, records: &[Record]) -> Result<Vec<u64>, StoreError>;
+
+    /// What is appended to `document` after the delta `after`, in the order of the log, as soon as it is durable: for a
+    /// log that several servers write to. What this server appends may be among it. It ends when the store cannot keep
+    /// it up, or whoever follows takes it too slowly; then the caller must [`load`](Self::load) and follow again.
+    ///
+    /// A store of one server has nothing to tell.
+    ///
+    /// # Errors
+    /// If it cannot be followed.
+    fn follow(&self, _document: &str, _after: u64) -> Result<Option<mpsc::Receiver<Appended>>, StoreError> {
+        Ok(None)
+    }
 
     /// Replaces all deltas of `document` up to the number `upto` by `state`, which contains them. At every moment, a
     /// crash included, either the deltas or the state is there. Later deltas stay, and so does a later snapshot.

@@ -186,7 +186,7 @@ impl Running {
 }
 
 /// What the store has of a document.
-pub(crate) fn replay(store: &Sqlite, name: &str) -> Document {
+pub(crate) fn replay(store: &impl Store, name: &str) -> Document {
     let saved = store.load(name).unwrap();
     let mut document = Document::new(ReplicaId::new(1));
     for (_, bytes) in saved.snapshot.iter().chain(&saved.deltas) {
