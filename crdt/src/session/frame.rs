@@ -109,10 +109,14 @@ impl<'a> Frame<'a> {
     /// Reads what [`encode`](Self::encode) wrote; none if it is not a frame. Of a greeting in another protocol it
     /// reads no more than which that is.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let foreign =
+            |protocol| Frame::Hello { protocol, replica: ReplicaId::new(0), token: Token::default() };
         if let Some(protocol) = other_protocol(bytes) {
-            return Some(Frame::Hello { protocol, replica: ReplicaId::new(0), token: Token::default() });
+            return Some(foreign(protocol));
         }
         match postcard::take_from_bytes(bytes) {
+            // In a longer form of the same numbers.
+            Ok((Frame::Hello { protocol, .. }, [])) if protocol != PROTOCOL => Some(foreign(protocol)),
             Ok((frame, [])) => Some(frame),
             _ => None,
         }
@@ -197,6 +201,13 @@ mod tests {
             assert_eq!(frame.encode(), bytes, "{}", frame.kind());
             assert_eq!(Frame::decode(bytes), Some(frame));
         }
+    }
+
+    #[test]
+    fn a_greeting_in_another_protocol_is_the_same_in_any_form() {
+        let foreign = Frame::decode(&[0, 63, 0, 0]);
+        assert!(matches!(foreign, Some(Frame::Hello { protocol: 63, .. })));
+        assert_eq!(Frame::decode(&[0x80, 0, 63, 63, 0]), foreign);
     }
 
     #[test]
