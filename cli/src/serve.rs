@@ -196,11 +196,18 @@ fn announce(address: SocketAddr, settings: &Settings) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Said when a file has reached the size that the system allows; this number on Linux and on macOS.
+#[cfg(unix)]
+const SIGXFSZ: std::ffi::c_int = 25;
+
 /// Done at the first SIGTERM or Ctrl-C. Installed before the server says that it is ready.
 #[cfg(unix)]
 fn stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
     let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
+    // A file that may not grow (`ulimit -f`) is a failed write, to be told of and survived, and not the end: whoever
+    // listens to the signal is not ended by it.
+    let _listens = signal::unix::signal(signal::unix::SignalKind::from_raw(SIGXFSZ))?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),

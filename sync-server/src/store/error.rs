@@ -91,7 +91,7 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// Writing failed.
-    #[error("writing failed: {0}")]
+    #[error("writing failed: {0}{step}", step = step(.0))]
     Write(#[from] rusqlite::Error),
     /// What is there is not what was written.
     #[error("{file} is damaged: {flaw}; run `watersmeet store check`, and restore a backup")]
@@ -126,6 +126,20 @@ pub enum StoreError {
     /// The thread that writes has ended.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What SQLite was doing when it failed, of which its message says nothing.
+fn step(error: &rusqlite::Error) -> String {
+    use rusqlite::ffi;
+    let Some(code) = error.sqlite_error().map(|error| error.extended_code) else { return String::new() };
+    let step = match code {
+        ffi::SQLITE_IOERR_WRITE => "writing to a file",
+        ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => "syncing",
+        ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ => "reading from a file",
+        ffi::SQLITE_IOERR_TRUNCATE => "truncating a file",
+        _ => return format!(" (SQLite's code {code})"),
+    };
+    format!(" while {step} (SQLite's code {code})")
 }
 
 /// What in a file is not as it was written.
