@@ -382,6 +382,22 @@ async fn a_token_is_needed_for_what_it_is_needed_for() {
     is_refused(&get(&reader, "/docs/plans").await, 403, "forbidden");
     is_refused(&get(&reader, "/docs/plans/changes").await, 403, "forbidden");
     assert_eq!(body(&get(&reader, "/docs").await), json!({ "documents": ["maps/a"] }));
+    // A page goes on from what may be read, not from what may not.
+    assert_eq!(post(&writer, "maps%2Fa").await.status, 200);
+    let both = sign(Claims { write: vec!["**".parse().unwrap()], ..Claims::new("both", far) });
+    for (replica, name) in [(21, "a"), (22, "maps%2Fb"), (23, "maps%2Fb%2Fc"), (24, "z")] {
+        let headers = as_who(&both);
+        let headers: Vec<_> = headers.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let program = Program::new(replica).add(1);
+        assert_eq!(
+            server.send("POST", &format!("/docs/{name}/deltas"), &headers, &program).await.status,
+            200
+        );
+    }
+    let first = body(&get(&reader, "/docs?limit=1").await);
+    assert_eq!(first, json!({ "documents": ["maps/a"], "next": "maps/a" }));
+    let second = body(&get(&reader, "/docs?limit=2&after=maps/a").await);
+    assert_eq!(second, json!({ "documents": ["maps/b"] }), "nothing of what comes after and may not be read");
     let nobody = sign(Claims { read: vec!["other".parse().unwrap()], ..Claims::new("nobody", far) });
     assert_eq!(body(&get(&nobody, "/docs").await), json!({ "documents": [] }));
     server.stop().await;

@@ -20,6 +20,9 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
+    /// What stands before the first wildcard, and mostly tells by itself.
+    start: String,
+    /// The rest.
     parts: Vec<Part>,
 }
 
@@ -38,13 +41,22 @@ const PATTERN_BYTES_MAX: usize = 1_024;
 impl Pattern {
     /// Whether a document of this name is meant. Costs the product of the two lengths at most, whatever is in them.
     pub fn matches(&self, name: &str) -> bool {
+        let Some(rest) = name.strip_prefix(&self.start) else { return false };
+        match self.parts[..] {
+            [] => rest.is_empty(),
+            [Part::Everything] => true,
+            _ => self.rest_matches(rest),
+        }
+    }
+
+    fn rest_matches(&self, rest: &str) -> bool {
         let end = self.parts.len();
         // Whether all parts before a place have matched what was read so far.
-        let mut reached = vec![false; end + 1];
+        let (mut reached, mut next) = (vec![false; end + 1], vec![false; end + 1]);
         reached[0] = true;
         self.pass_empty(&mut reached);
-        for read in name.chars() {
-            let mut next = vec![false; end + 1];
+        for read in rest.chars() {
+            next.fill(false);
             for (at, part) in self.parts.iter().enumerate().filter(|(at, _)| reached[*at]) {
                 match part {
                     Part::Just(this) => next[at + 1] |= *this == read,
@@ -53,7 +65,7 @@ impl Pattern {
                 }
             }
             self.pass_empty(&mut next);
-            reached = next;
+            std::mem::swap(&mut reached, &mut next);
         }
         reached[end]
     }
@@ -72,8 +84,9 @@ impl FromStr for Pattern {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
+        let (start, rest) = text.split_at(text.find('*').unwrap_or(text.len()));
         let mut parts = Vec::new();
-        for read in text.chars() {
+        for read in rest.chars() {
             match (read, parts.last()) {
                 ('*', Some(Part::Segment | Part::Everything)) => {
                     parts.pop();
@@ -83,12 +96,13 @@ impl FromStr for Pattern {
                 _ => parts.push(Part::Just(read)),
             }
         }
-        Ok(Pattern { parts })
+        Ok(Pattern { start: start.to_owned(), parts })
     }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.start)?;
         self.parts.iter().try_for_each(|part| match part {
             Part::Just(this) => write!(f, "{this}"),
             Part::Segment => write!(f, "*"),

@@ -6,6 +6,8 @@ use super::refusal::Refusal;
 use super::version;
 use super::visitor::{Visitor, rights};
 use crate::hub::Hub;
+use crate::rights::Rights;
+use crate::store::{Store, StoreError};
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -52,17 +54,39 @@ pub(super) async fn list(
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Refusal::bad_request(format!("`limit` is from 1 to {PAGE_MAX}")));
     }
+    // All names may have to be looked at to find those that may be read: for a few at a time.
+    let cannot = || Refusal::unavailable("the documents cannot be listed now");
+    let _permit = hub.renderings.acquire().await.map_err(|_| cannot())?;
     let store = hub.rooms.store().clone();
-    // As many names are looked at, so that whoever may read little costs no more than others; pages may then be short.
-    let names = tokio::task::spawn_blocking(move || store.names(&after, limit)).await;
-    let names = names
-        .map_err(|_| Refusal::unavailable("the documents cannot be listed now"))?
-        .map_err(|error| Refusal::unavailable(error.to_string()))?;
-    let next = names.last().filter(|_| names.len() == limit).cloned();
-    let documents = names.into_iter().filter(|name| rights.may_open(name).is_ok()).collect();
+    let listing = tokio::task::spawn_blocking(move || readable(store.as_ref(), &rights, after, limit));
+    let documents =
+        listing.await.map_err(|_| cannot())?.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let next = documents.last().filter(|_| documents.len() == limit).cloned();
     let mut response = Json(Listed { documents, next }).into_response();
     set_private(response.headers_mut());
     Ok(response)
+}
+
+/// The names of so many documents after `after` that may be read. Nothing is told of the others, not even as the place
+/// to go on from.
+fn readable(
+    store: &dyn Store,
+    rights: &Rights,
+    mut after: String,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
+    let mut readable = Vec::new();
+    loop {
+        let names = store.names(&after, PAGE_MAX)?;
+        let last = names.last().cloned();
+        readable.extend(names.into_iter().filter(|name| rights.may_open(name).is_ok()));
+        match last {
+            Some(last) if readable.len() < limit => after = last,
+            _ => break,
+        }
+    }
+    readable.truncate(limit);
+    Ok(readable)
 }
 
 /// `GET /docs/{name}`: what is in a document, as JSON or as the engine's bytes.
