@@ -21,9 +21,7 @@ pub(crate) fn find_or_install(root: &Path) -> Result<PathBuf, Error> {
     }
     println!("No Chromium found; installing one");
     if Path::new("/etc/debian_version").exists() && is_root() {
-        run(command("apt-get", ["update", "-q"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
-        let install = ["install", "-y", "-q", "--no-install-recommends", "chromium"];
-        run(command("apt-get", install).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        apt_install("chromium")?;
     } else {
         let install = ["playwright-core", "install", "chromium"];
         run(command("npx", install).current_dir(root.join("demo-web")))?;
@@ -36,6 +34,13 @@ pub(crate) fn find_or_install(root: &Path) -> Result<PathBuf, Error> {
             "no Chromium: install one (`apt-get install chromium`) or name one in CHROMIUM".to_owned(),
         )
     })
+}
+
+/// Installs a package of Debian's.
+pub(crate) fn apt_install(package: &str) -> Result<(), Error> {
+    run(command("apt-get", ["update", "-q"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    let install = ["install", "-y", "-q", "--no-install-recommends", package];
+    run(command("apt-get", install).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn installed(root: &Path) -> Option<PathBuf> {

@@ -44,7 +44,7 @@ fn probe(port: u16) -> Result<(), Error> {
 }
 
 /// Starts the server; answers with it and its address once it listens.
-fn start(mut serve: Command) -> Result<(Child, String), Error> {
+pub(crate) fn start(mut serve: Command) -> Result<(Child, String), Error> {
     let mut child =
         serve.stdout(Stdio::piped()).spawn().map_err(|cause| Error::Start(run::shown(&serve), cause))?;
     let lines = child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines());

@@ -8,6 +8,7 @@ mod chromium;
 mod demo;
 mod fuzz;
 mod run;
+mod schemathesis;
 mod test;
 mod traps;
 mod wasm;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
   bench sync [--quick] [--peer NAME]... [--only TEXT]
                                    the server under load, beside other servers; writes target/bench/sync.json
+  schemathesis                     ask a server as its OpenAPI document says one can; installs schemathesis under target/
   fuzz [--seconds N] [TARGET]      feed every decoder and session with bytes from strangers, for N seconds each (60)
   traps                            build each known trap into a copy of the core, and see that a test fails";
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         },
         Some((command, [])) if command == "wasm" => wasm::package(root).and_then(|()| wasm::web(root)),
         Some((command, options)) if command == "bench" => bench::run(root, options),
+        Some((command, [])) if command == "schemathesis" => schemathesis::run_all(root),
         Some((command, options)) if command == "fuzz" => fuzz::run(root, options),
         Some((command, [])) if command == "traps" => traps::run(root),
         _ => Err(Error::Missing(USAGE.to_owned())),

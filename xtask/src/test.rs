@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, counted.
 
 use crate::run::{self, Error, cargo, command, target};
-use crate::{basemap, chromium, demo, traps, wasm};
+use crate::{basemap, chromium, demo, schemathesis, traps, wasm};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -51,6 +51,7 @@ fn rust(root: &Path, tally: &mut Tally, crashes: Option<&str>) {
     let mut tests = cargo(root, ["test", "--workspace", "--no-fail-fast"]);
     tests.envs(crashes.map(|count| ("WATERSMEET_CRASHES", count)));
     tally.tests("Rust tests", &mut tests);
+    tally.check("the HTTP API as documented", || schemathesis::run_all(root));
     tally.check("the traps are noticed", || traps::run(root));
 }
 

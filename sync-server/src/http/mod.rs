@@ -3,6 +3,7 @@
 //! | route | file |
 //! |---|---|
 //! | `/sync`, `/health`, `/ready`, `/metrics` | here |
+//! | `/openapi.json` | `openapi.json`: all of them, for programs that read it; tests hold it to the routes |
 //! | `GET /docs`, `GET /docs/{name}` | `docs`, `json`: the form; `negotiate`: which form, and 304 |
 //! | `POST /docs/{name}/deltas` | `deltas` |
 //! | `GET /docs/{name}/changes` | `changes` |
@@ -42,6 +43,8 @@ use watersmeet_crdt::session::SUBPROTOCOL;
 /// Bytes of a socket's buffers. The default would keep 134 KiB for each idle connection; these keep 7.
 const SOCKET_BUFFER_BYTES: usize = 4_096;
 
+const OPENAPI: &str = include_str!("openapi.json");
+
 /// The routes of `server`: `GET /sync`, a WebSocket of subprotocol `watersmeet.v1`; and for its operator `GET /health`,
 /// `/ready` and `/metrics`.
 pub fn router(server: Server) -> Router {
@@ -50,6 +53,7 @@ pub fn router(server: Server) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(openapi))
         .method_not_allowed_fallback(not_allowed)
         .merge(documents(server.hub.clone()))
         .layer(middleware::from_fn_with_state(server.hub.clone(), only_own_names))
@@ -162,6 +166,11 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
     }
 }
 
+/// What there is here, for programs.
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
 fn report(finding: Result<(), String>) -> Response {
     match finding {
         Ok(()) => Json(Report { status: "ok", reason: None }).into_response(),
@@ -169,5 +178,25 @@ fn report(finding: Result<(), String>) -> Response {
             let report = Report { status: "unavailable", reason: Some(reason) };
             (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OPENAPI;
+    use std::collections::BTreeSet;
+
+    /// Every route is documented but the WebSocket, which OpenAPI has no words for, and nothing else is. That each
+    /// answers as it is documented, `cargo xtask schemathesis` sees.
+    #[test]
+    fn the_documented_routes_are_the_routes() {
+        let documented: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let documented: BTreeSet<&str> =
+            documented["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        let routes = include_str!("mod.rs").lines().filter_map(|line| {
+            let (path, handler) = line.trim().strip_prefix(".route(\"")?.split_once('"')?;
+            (!handler.contains("any(not_found)") && path != "/sync").then_some(path)
+        });
+        assert_eq!(routes.collect::<BTreeSet<_>>(), documented);
     }
 }

@@ -1,0 +1,69 @@
+//! `cargo xtask schemathesis`: asks a real server, as schemathesis makes questions up from its OpenAPI document, and sees
+//! that it answers as documented.
+//!
+//! Schemathesis is a Python program; it is installed into a folder of its own under `target/`.
+
+use crate::run::{Error, cargo, command, run, target};
+use crate::{chromium, demo};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The version that the tests were written against.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
+pub(crate) fn run_all(root: &Path) -> Result<(), Error> {
+    let program = installed(root)?;
+    run(&mut cargo(root, ["build", "--quiet", "-p", "watersmeet"]))?;
+    let delta = delta(root)?;
+    let data = target(root).join("schemathesis/data");
+    let _ = std::fs::remove_dir_all(&data);
+    let mut serve = command(target(root).join("debug/watersmeet"), ["--log", "error", "serve", "--open"]);
+    serve.args(["--listen", "127.0.0.1:0", "--data"]).arg(&data);
+    let (mut child, address) = demo::start(serve)?;
+    let asked = ask(root, &program, &address, &delta);
+    let stopped = child.kill().and_then(|()| child.wait());
+    asked?;
+    stopped.map(|_| ()).map_err(|cause| Error::Start("watersmeet serve".to_owned(), cause))
+}
+
+/// The file that holds a delta.
+fn delta(root: &Path) -> Result<PathBuf, Error> {
+    let path = target(root).join("schemathesis/delta");
+    let file_error = |cause| Error::File(path.display().to_string(), cause);
+    let file = std::fs::File::create(&path).map_err(file_error)?;
+    run(cargo(root, ["run", "--quiet", "-p", "watersmeet-crdt", "--example", "delta"]).stdout(file))?;
+    path.canonicalize().map_err(file_error)
+}
+
+fn ask(root: &Path, program: &Path, address: &str, delta: &Path) -> Result<(), Error> {
+    let document = format!("{address}/openapi.json");
+    let mut asking = command(program, ["run", &document, "--url", address]);
+    asking.current_dir(root.join("xtask/schemathesis")).env("SERVER", address).env("DELTA", delta);
+    // It would keep what it made up beside its configuration.
+    asking.args(["--generation-database", ":memory:"]).env("PYTHONDONTWRITEBYTECODE", "1");
+    run(&mut asking)
+}
+
+/// The program; installed, if it is not there.
+fn installed(root: &Path) -> Result<PathBuf, Error> {
+    let folder = target(root).join("schemathesis");
+    let program = folder.join("bin/schemathesis");
+    if !program.exists() {
+        if run(&mut environment(&folder)).is_err() {
+            chromium::apt_install("python3-venv")?;
+            run(&mut environment(&folder))?;
+        }
+        run(&mut command(folder.join("bin/pip"), ["install", "--quiet", SCHEMATHESIS]))?;
+    }
+    program.canonicalize().map_err(|cause| {
+        Error::Missing(format!(
+            "no schemathesis ({cause}): install Python 3 with venv (`apt-get install python3-venv`)"
+        ))
+    })
+}
+
+fn environment(folder: &Path) -> Command {
+    let mut command = command("python3", ["-m", "venv"]);
+    command.arg(folder);
+    command
+}
