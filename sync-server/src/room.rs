@@ -193,7 +193,7 @@ impl Room {
         if before.covers(&from) {
             match self.admit(&delta, bytes.len(), author.as_ref()).await {
                 Ok(claims) => edits.claims.extend(claims),
-                Err(refused) => return self.tell_refused(guest, refused),
+                Err(refused) => return self.turn_down(guest, refused),
             }
         }
         match self.document.apply(delta) {
@@ -272,6 +272,15 @@ impl Room {
         self.metrics.refused(refused.code.name());
         if let Some(guest) = self.guests.get(&id) {
             guest.mailbox.refuse(self.channel, refused);
+        }
+    }
+
+    /// Tells the author of an edit that was not let in.
+    fn turn_down(&self, id: GuestId, refused: Refused) {
+        match self.guests.get(&id) {
+            // It could not be judged, and nobody would ask for it again: the next connection brings it.
+            Some(guest) if refused.code.passes() => guest.mailbox.end(refused.code, refused.message),
+            _ => self.tell_refused(id, refused),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::rights::Refused;
 use crate::store::Claim;
 use std::time::{Duration, Instant};
 use watersmeet_crdt::session::Code;
-use watersmeet_crdt::{Delta, ReplicaId};
+use watersmeet_crdt::{Delta, Document, ReplicaId};
 
 /// How large a document is, at most.
 #[derive(Debug)]
@@ -26,30 +26,51 @@ impl Size {
         Size { at_most: bytes, measured: None }
     }
 
+    /// Counts a delta that others have let in.
     pub(super) fn add(&mut self, bytes: usize) {
         self.at_most = self.at_most.saturating_add(bytes);
     }
 
-    /// Whether so many bytes more are within `limit`. The state is measured if it may be smaller than was thought, and
-    /// was not measured just now.
-    fn has_room(
+    /// Whether `delta`, of so many bytes, leaves the document within `limit`. What it removes may make room for what it
+    /// adds, so at the limit it is tried out; that costs as much as the document is large, and is not done again before
+    /// `holds` has passed.
+    fn takes(
         &mut self,
-        more: usize,
+        document: &Document,
+        delta: &Delta,
+        bytes: usize,
         limit: usize,
         holds: Duration,
-        measure: impl FnOnce() -> usize,
     ) -> bool {
-        let fits = |at_most: usize| at_most.saturating_add(more) <= limit;
-        if !fits(self.at_most) && self.measured.is_none_or(|at| at.elapsed() >= holds) {
-            *self = Size { at_most: measure(), measured: Some(Instant::now()) };
+        let at_most = self.at_most.saturating_add(bytes);
+        if delta.additions() == 0 || at_most <= limit {
+            self.at_most = at_most;
+            return true;
         }
-        fits(self.at_most)
+        if self.measured.is_some_and(|at| at.elapsed() < holds) {
+            return false;
+        }
+        let (now, then) = (state_bytes(document), bytes_after(document, delta));
+        let fits = then <= limit.max(now);
+        *self = Size { at_most: if fits { then } else { now }, measured: Some(Instant::now()) };
+        fits
     }
 }
 
+fn state_bytes(document: &Document) -> usize {
+    document.encode_state().len()
+}
+
+/// How large a document would be. A delta that cannot be applied changes nothing.
+fn bytes_after(document: &Document, delta: &Delta) -> usize {
+    let mut tried = document.clone();
+    let _ = tried.apply(delta);
+    state_bytes(&tried)
+}
+
 impl Room {
-    /// Whether a delta of so many bytes that builds on what is here may be applied; if so, the claims to be written with it. `author` is
-    /// who brings it, unless anybody may bring anything.
+    /// Whether a delta of so many bytes that builds on what is here may be applied; if so, the claims to be written with
+    /// it. `author` is who brings it, unless anybody may bring anything.
     pub(super) async fn admit(
         &mut self,
         delta: &Delta,
@@ -68,25 +89,24 @@ impl Room {
         if gained.is_empty() {
             return Ok(Vec::new());
         }
-        self.check_size(delta, bytes)?;
-        match author {
+        let claims = match author {
             Some(author) => {
                 let replicas: Vec<ReplicaId> = gained.iter().map(|(replica, _)| replica).collect();
-                self.claim(&replicas, author).await
+                self.claim(&replicas, author).await?
             }
-            None => Ok(Vec::new()),
-        }
+            None => Vec::new(),
+        };
+        self.check_size(delta, bytes)?;
+        Ok(claims)
     }
 
-    fn check_size(&mut self, delta: &Delta, more: usize) -> Result<(), Refused> {
-        let (limit, holds, document) = (self.limits.document_bytes, self.limits.measured, &self.document);
-        let is_removal = delta.additions() == 0;
-        if is_removal || self.size.has_room(more, limit, holds, || document.encode_state().len()) {
-            self.size.add(more);
+    fn check_size(&mut self, delta: &Delta, bytes: usize) -> Result<(), Refused> {
+        let (limit, holds) = (self.limits.document_bytes, self.limits.measured);
+        if self.size.takes(&self.document, delta, bytes, limit, holds) {
             return Ok(());
         }
         let message = format!(
-            "the document {:?} may have {limit} bytes, and these {more} would be too many; remove something",
+            "the document {:?} may have {limit} bytes, and would have more with these {bytes}; remove something",
             self.name
         );
         Err(Refused::new(Code::Full, message))
