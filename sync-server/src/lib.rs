@@ -96,8 +96,10 @@ impl Server {
     /// # Errors
     /// If the folder cannot be used, or another server uses it.
     pub fn open(config: Config) -> Result<Self, ServerError> {
-        let store = Arc::new(Sqlite::open(&config.data)?);
-        Ok(Server { hub: Hub::start(config.limits, config.access, config.origins, config.hosts, store)? })
+        let store = Sqlite::open(&config.data)?;
+        store.limit_bytes(config.limits.store_bytes)?;
+        let Config { limits, access, origins, hosts, .. } = config;
+        Ok(Server { hub: Hub::start(limits, access, origins, hosts, Arc::new(store))? })
     }
 
     /// Starts on any store, open to all programs and to the server's own web pages.

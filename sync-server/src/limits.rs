@@ -64,6 +64,8 @@ pub struct Limits {
     pub upload: Duration,
     /// How long a closed connection may take to hear why.
     pub linger: Duration,
+    /// Bytes of the embedded store's database. Beyond it edits are refused as by a full disk.
+    pub store_bytes: u64,
     /// How long the store may take to show that it can be written to.
     pub health: Duration,
     /// How long what was found of the store's health is told to others who ask.
@@ -115,6 +117,8 @@ impl Default for Limits {
             renderings: 2,
             upload: Duration::from_secs(60),
             linger: Duration::from_secs(2),
+            // What SQLite can hold.
+            store_bytes: 16 << 40,
             health: Duration::from_secs(5),
             health_kept: Duration::from_secs(1),
             mend: Duration::from_millis(500),

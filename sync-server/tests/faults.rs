@@ -4,14 +4,15 @@
 
 mod common;
 
-use common::{Faulty, Folder, Shared, patiently, replay, start, until};
+use common::{Faulty, Folder, Shared, patiently, replay, run, start, until};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use watersmeet_client::Client;
 use watersmeet_crdt::{Delta, Document, ReplicaId};
-use watersmeet_sync::Limits;
+use watersmeet_sync::access::Access;
 use watersmeet_sync::store::{Record, Store};
+use watersmeet_sync::{Config, Limits, Server};
 
 fn count(document: &Document) -> i64 {
     document.counter(&["count"])
@@ -218,4 +219,26 @@ async fn a_store_that_hangs_does_not_keep_the_server_from_ending() {
     assert_eq!(document.status().not_on_server, 1, "acknowledged without being written");
     assert_eq!(replay(&store.inner, "map").counter(&["count"]), 1);
     store.hold(false);
+}
+
+/// The limit `store_bytes`: peers cannot fill the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_grows_no_larger_than_it_may() {
+    let folder = Folder::fresh();
+    let limits = Limits { store_bytes: 4 << 20, ..Limits::default() };
+    let config = Config { limits, ..Config::new(&folder.0, Access::open()) };
+    let server = run(Server::open(config).unwrap()).await;
+    let (_client, document) = server.open("map").await;
+    let mut events = document.events();
+    for n in 0..8 {
+        document.edit(|tx| tx.set(&["large", &n.to_string()], "x".repeat(1 << 20).as_str())).unwrap();
+    }
+    patiently("a refusal", async {
+        while !matches!(events.recv().await.unwrap(), watersmeet_client::Event::Refused { .. }) {}
+    })
+    .await;
+    assert!(document.status().not_on_server > 0);
+    let size = std::fs::metadata(folder.0.join("documents.sqlite")).unwrap().len();
+    assert!(size <= 4 << 20, "{size} bytes");
+    server.stop().await;
 }

@@ -74,6 +74,7 @@ limits! {
         renderings: usize,
         upload: Span,
         linger: Span,
+        store_bytes: Size<u64>,
         health: Span,
         health_kept: Span,
         mend: Span,

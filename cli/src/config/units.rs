@@ -136,7 +136,8 @@ impl<T: Copy> Unit for Size<T> {
 }
 
 /// The units of size; those that sizes are printed in come first, the largest first.
-const SIZES: [(&str, u64); 7] = [
+const SIZES: [(&str, u64); 8] = [
+    ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),

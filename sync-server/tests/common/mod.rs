@@ -143,7 +143,11 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start(store: impl Store, limits: Limits) -> Running {
-    let server = Server::with_store(store, limits).unwrap();
+    run(Server::with_store(store, limits).unwrap()).await
+}
+
+/// Serves on a free port.
+pub(crate) async fn run(server: Server) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/sync", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
