@@ -84,7 +84,13 @@ impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("watersmeet");
         let r = &mut registry;
+        let rooms: Family<InState, Gauge> = named(r, "rooms", "Documents in memory", Family::default());
+        // None is a number too.
+        for state in [RoomState::Loading, RoomState::Open, RoomState::Idle] {
+            drop(rooms.get_or_create(&state.label()));
+        }
         Arc::new(Metrics {
+            rooms,
             connections: named(r, "connections", "Open WebSockets", Gauge::default()),
             received_bytes: bytes(r, "received", "Frames read from WebSockets"),
             sent_bytes: bytes(r, "sent", "Frames given to WebSockets"),
@@ -94,7 +100,6 @@ impl Metrics {
             documents_loaded: counter(r, "documents_loaded", "Documents read from the store"),
             compactions: counter(r, "compactions", "Snapshots that took the place of a log"),
             committed_events: counter(r, "committed_events", "Events that became durable"),
-            rooms: named(r, "rooms", "Documents in memory", Family::default()),
             refusals: named(r, "refusals", "Refused requests, frames and connections", Family::default()),
             commits: counter(r, "commits", "Synced transactions"),
             failed_commits: counter(r, "failed_commits", "Transactions that failed"),

@@ -78,6 +78,10 @@ fn a_file_is_checked_and_what_counts_is_printed() {
     ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/deploy/watersmeet.toml");
+    let secret = r#"{"kty":"oct","k":"IARuPqzL46spMAaNAnigjJADABWZjavCYVX-sZyDgvA","alg":"HS256"}"#;
+    let checked = config(&["check", example], &[("PORTAL_KEY", secret)]);
+    assert!(checked.status.success(), "{checked:?}");
     // The documented defaults are a file that can be begun with.
     let defaults = text(&config(&["print", "--default"], &[]).stdout);
     let begun = folder.write("begun.toml", &defaults.replace("open = false", "open = true"));

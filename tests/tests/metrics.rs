@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use watersmeet_crdt::session::{Frame, PROTOCOL, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
 use watersmeet_tests::{Raw, Server, http, until};
@@ -142,6 +142,27 @@ async fn the_counts_add_up() {
     drop(reader);
     until("nobody has it open", || Scrape::of(&server).of_series(r#"rooms{state="idle"}"#) == 1.0).await;
     Scrape::of(&server).is(r#"rooms{state="open"}"#, 0);
+}
+
+/// `docs/operations.md` names every metric, and none that is not.
+#[test]
+fn the_documented_metrics_are_the_metrics() {
+    let page = include_str!("../../docs/operations.md");
+    let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let documented: BTreeSet<&str> = words.filter_map(|word| word.strip_prefix("watersmeet_")).collect();
+    let server = Server::start();
+    // What nothing was refused for is not told of.
+    assert_eq!(http::get(server.port(), "/sync", &[]).status, 400);
+    let body = http::get(server.port(), "/metrics", &[]).body;
+    let mut metrics = BTreeSet::from(["fsync_seconds_bucket", "acknowledgement_seconds_bucket"]);
+    let names: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("# TYPE watersmeet_")).collect();
+    let total = |line: &str| line.strip_suffix(" counter").map(|name| format!("{name}_total"));
+    let names: Vec<_> = names
+        .iter()
+        .map(|line| total(line).unwrap_or_else(|| line.split(' ').next().unwrap().to_owned()))
+        .collect();
+    metrics.extend(names.iter().map(String::as_str));
+    assert_eq!(documented, metrics);
 }
 
 #[tokio::test(flavor = "multi_thread")]
