@@ -68,6 +68,10 @@ async fn an_edit_is_encoded_once_however_many_receive_it() {
     }
     assert!(matches!(Frame::decode(&sent[0]), Some(Frame::Delta { .. })));
     assert_eq!(sent[0].as_ptr(), sent[1].as_ptr());
+    for number in 0..3 {
+        door.requests.send(Request::Leave { guest: GuestId(number) }).await.unwrap();
+    }
+    drop(door);
     server.shutdown().await;
     std::fs::remove_dir_all(folder).unwrap();
 }
