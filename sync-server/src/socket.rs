@@ -2,14 +2,20 @@
 //!
 //! What is to be sent is fed to it as far as it takes it, and flushed once; reading stops while too much waits to be
 //! sent, so that a peer that asks and never listens fills its own buffers, not ours.
+//!
+//! A connection is woken for many reasons, and mostly because there is something to send. Whether there is something to read
+//! is looked at only after the system has [said](News) so, since to look costs as much as all else that a turn does.
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
-use futures_util::{FutureExt, Sink, Stream, StreamExt};
+use futures_util::task::AtomicWaker;
+use futures_util::{Sink, Stream, StreamExt};
 use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 /// What became of waiting.
 #[derive(Debug)]
@@ -24,9 +30,29 @@ pub(crate) enum Progress {
     Broken(axum::Error),
 }
 
+/// Whether there may be something to read, and who waits for it.
+struct News {
+    here: AtomicBool,
+    reader: AtomicWaker,
+}
+
+impl Wake for News {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.here.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+}
+
 /// See the [module](self).
 pub(crate) struct Socket {
     socket: WebSocket,
+    news: Arc<News>,
+    /// The same, for whoever has news.
+    teller: Waker,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
     /// Whether something was fed and not flushed.
@@ -37,7 +63,9 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(socket: WebSocket, bytes_max: usize, sent_bytes: Counter) -> Self {
-        Socket { socket, waiting: VecDeque::new(), waiting_bytes: 0, fed: false, bytes_max, sent_bytes }
+        let news = Arc::new(News { here: AtomicBool::new(true), reader: AtomicWaker::new() });
+        let (teller, waiting) = (news.clone().into(), VecDeque::new());
+        Socket { socket, news, teller, waiting, waiting_bytes: 0, fed: false, bytes_max, sent_bytes }
     }
 
     /// Queues one message.
@@ -70,10 +98,10 @@ impl Socket {
 
     /// A message that has already come, if there is one.
     pub(crate) fn ready(&mut self) -> Option<Progress> {
-        if self.waiting_bytes >= self.bytes_max {
-            return None;
+        match self.poll_read() {
+            Poll::Ready(progress) => Some(progress),
+            Poll::Pending => None,
         }
-        self.socket.next().now_or_never().map(Progress::from_read)
     }
 
     /// Sends what waits, and closes, saying why.
@@ -101,10 +129,21 @@ impl Socket {
         {
             return Poll::Ready(progress);
         }
-        if self.waiting_bytes >= self.bytes_max {
+        // Before it is looked at, so that news that come in between are not missed.
+        self.news.reader.register(context.waker());
+        self.poll_read()
+    }
+
+    /// A message that has already come; the reader is told when there is news.
+    fn poll_read(&mut self) -> Poll<Progress> {
+        if self.waiting_bytes >= self.bytes_max || !self.news.here.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        Pin::new(&mut self.socket).poll_next(context).map(Progress::from_read)
+        self.news.here.store(false, Ordering::Release);
+        let read = ready!(Pin::new(&mut self.socket).poll_next(&mut Context::from_waker(&self.teller)));
+        // Where one was there may be others.
+        self.news.here.store(true, Ordering::Release);
+        Poll::Ready(Progress::from_read(read))
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
