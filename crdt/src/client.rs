@@ -5,24 +5,18 @@
 //! store), so that a crash cannot make one replica give one dot to two edits; and what is stored counts as *on the
 //! server* only when the server has said that it is on its disk.
 
+mod hear;
+mod link;
+mod refused;
+
+pub use refused::Refusal;
+
 use crate::document::{EditError, Transaction};
-use crate::session::{Code, Event, Input, Limits, Output, Session, Token, Violation};
+use crate::session::{Code, Limits, Session, Violation};
 use crate::{Change, Delta, Document, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
+use refused::Hold;
 use std::collections::{BTreeMap, VecDeque};
-
-/// The first wait before connecting again, in milliseconds; it doubles with every failure.
-const BACKOFF_FIRST_MILLIS: u64 = 250;
-/// A connection that lasted so long, in milliseconds, was no failure.
-const STABLE_MILLIS: u64 = 10_000;
-/// The longest wait before connecting again, in milliseconds.
-const BACKOFF_MAX_MILLIS: u64 = 15_000;
-/// How long after a document was unavailable it is asked for again, in milliseconds.
-const UNAVAILABLE_MILLIS: u64 = 5_000;
-/// How long after edits were refused for their times it is looked whether the clock has been set, in milliseconds.
-const CLOCK_SKEW_MILLIS: u64 = 5_000;
-/// How long after a document was too large for an edit it is sent again, in milliseconds.
-const FULL_MILLIS: u64 = 5_000;
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,15 +87,6 @@ pub struct Edited {
     pub version: VersionVector,
 }
 
-/// Why the server does not take a document's edits, or does not open it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// For programs.
-    pub code: Code,
-    /// For people.
-    pub message: String,
-}
-
 /// Where a document's edits are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -129,17 +114,6 @@ struct Entry {
     hold: Hold,
     presence: Bytes,
     reported: Status,
-}
-
-/// Whether edits are held back because the server refused some: it would refuse the next too, or not look at them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Hold {
-    #[default]
-    No,
-    /// Until that time.
-    Until(Time),
-    /// Until it says what it lacks, or there is another connection.
-    UntilAsked,
 }
 
 /// Whether there is a connection, or when there will be.
@@ -319,287 +293,8 @@ impl Client {
     }
 }
 
-/// The connection.
+/// What is shared by what follows from calls and from frames.
 impl Client {
-    /// Wants a connection from now on.
-    pub fn go_online(&mut self, now: Time) {
-        if matches!(self.link, Link::Offline) {
-            self.failures = 0;
-            self.link = Link::Waiting { until: now };
-        }
-    }
-
-    /// Wants no connection.
-    pub fn go_offline(&mut self) {
-        if matches!(self.link, Link::Connecting | Link::Online(_)) {
-            self.actions.push_back(Action::Disconnect);
-        }
-        self.link = Link::Offline;
-        self.unlink();
-    }
-
-    /// Tries at once instead of waiting, because the network has come back.
-    pub fn hurry(&mut self, now: Time) {
-        if let Link::Waiting { until } = &mut self.link {
-            *until = now;
-        }
-    }
-
-    /// Says that the connection is open, and by which token the server may know who calls.
-    pub fn connected(&mut self, now: Time, token: Token) {
-        if matches!(self.link, Link::Offline) {
-            self.actions.push_back(Action::Disconnect);
-            return;
-        }
-        self.connected_at = now;
-        let mut session = Session::call(now, self.replica, token, self.limits.clone());
-        for (name, entry) in &self.entries {
-            session.open(name, entry.document.version().clone());
-        }
-        self.link = Link::Online(Box::new(session));
-    }
-
-    /// Says that the connection is closed or could not be opened. It will be tried again after a wait that doubles
-    /// with each failure, of which a random share is taken, so that clients do not all come back at once.
-    pub fn disconnected(&mut self, now: Time, random: u64) {
-        if matches!(self.link, Link::Offline) {
-            return;
-        }
-        let lasted = now.millis().saturating_sub(self.connected_at.millis());
-        if matches!(self.link, Link::Online(_)) && lasted >= STABLE_MILLIS {
-            self.failures = 0;
-        }
-        let longest = (BACKOFF_FIRST_MILLIS << self.failures.min(16)).min(BACKOFF_MAX_MILLIS);
-        self.failures = self.failures.saturating_add(1);
-        self.link = Link::Waiting { until: now.plus(random % (longest + 1)) };
-        self.unlink();
-    }
-
-    /// Takes in a message from the server.
-    pub fn received(&mut self, now: Time, bytes: &[u8], random: u64) {
-        self.handle(now, Input::Frame(bytes), random);
-    }
-
-    /// Notes that time has passed.
-    pub fn tick(&mut self, now: Time, random: u64) {
-        self.handle(now, Input::Tick, random);
-    }
-
-    fn handle(&mut self, now: Time, input: Input<'_>, random: u64) {
-        let Link::Online(session) = &mut self.link else { return };
-        if let Err(violation) = session.handle(now, input) {
-            self.drain_session(now);
-            self.actions.push_back(Action::Notify(Notice::Failed(violation)));
-            self.actions.push_back(Action::Disconnect);
-            self.disconnected(now, random);
-        }
-    }
-
-    /// What to do next.
-    pub fn poll(&mut self, now: Time) -> Action {
-        let due = self.look_at_clock(now).min(self.ask_again(now)).min(self.send_again(now));
-        let session_deadline = self.drain_session(now).min(due);
-        if let Some(action) = self.actions.pop_front() {
-            return action;
-        }
-        match &mut self.link {
-            // A clock that was set back does not make the wait longer.
-            Link::Waiting { until } if *until > now.plus(BACKOFF_MAX_MILLIS) => {
-                *until = now.plus(BACKOFF_MAX_MILLIS);
-                Action::Wait(*until)
-            }
-            Link::Waiting { until } if *until <= now => {
-                self.link = Link::Connecting;
-                Action::Connect
-            }
-            Link::Waiting { until } => Action::Wait(*until),
-            _ => Action::Wait(session_deadline),
-        }
-    }
-
-    /// Asks again for documents that were unavailable; answers with when the next is due.
-    fn ask_again(&mut self, now: Time) -> Time {
-        let Link::Online(session) = &mut self.link else { return Time::from_millis(u64::MAX) };
-        for (name, entry) in &mut self.entries {
-            if entry.ask_again.take_if(|due| *due <= now).is_some() {
-                session.open(name, entry.document.version().clone());
-            }
-        }
-        self.entries.values().filter_map(|entry| entry.ask_again).min().unwrap_or(Time::from_millis(u64::MAX))
-    }
-
-    /// Writes again what the server refused, once the clock has been set; answers with when to look next.
-    fn look_at_clock(&mut self, now: Time) -> Time {
-        let due = |entry: &Entry| {
-            // A clock that was set back does not make the wait longer.
-            entry.look_at_clock.is_some_and(|due| due <= now || due > now.plus(CLOCK_SKEW_MILLIS))
-        };
-        let names: Vec<String> =
-            self.entries.iter().filter(|(_, entry)| due(entry)).map(|(name, _)| name.clone()).collect();
-        names.iter().for_each(|name| self.restamp(now, name));
-        self.entries
-            .values()
-            .filter_map(|entry| entry.look_at_clock)
-            .min()
-            .unwrap_or(Time::from_millis(u64::MAX))
-    }
-
-    /// Moves what the session wants into actions; answers with when it wants to be woken.
-    fn drain_session(&mut self, now: Time) -> Time {
-        loop {
-            let Link::Online(session) = &mut self.link else { return Time::from_millis(u64::MAX) };
-            match session.poll() {
-                Output::Send(bytes) => self.actions.push_back(Action::Send(bytes)),
-                Output::Wait(until) => return until,
-                Output::Event(event) => self.on_event(now, event),
-            }
-        }
-    }
-
-    fn on_event(&mut self, now: Time, event: Event) {
-        match event {
-            Event::Opened { name, channel, version } => self.on_opened(&name, channel, version),
-            Event::Delta { channel, delta, bytes } => self.on_delta(channel, &delta, bytes),
-            Event::Acknowledged { channel, version } => {
-                let Some(name) = self.name_of(channel) else { return };
-                if let Some(entry) = self.entries.get_mut(&name) {
-                    entry.on_server.merge(version);
-                    entry.forget_refusal_if_done();
-                }
-                self.report(&name);
-            }
-            Event::Lacks { channel } => {
-                let Some(name) = self.name_of(channel) else { return };
-                if let Some(entry) = self.entries.get_mut(&name) {
-                    entry.hold = Hold::No;
-                    entry.refusal.take_if(|refusal| refusal.code.passes());
-                }
-                self.flush(&name);
-                self.report(&name);
-            }
-            Event::Presence { channel, peer, state } => {
-                if let Some(name) = self.name_of(channel) {
-                    self.notify(Notice::Presence { name, peer, state });
-                }
-            }
-            Event::Refused { name, code, message } => self.on_refused(now, name, Refusal { code, message }),
-            Event::Closed { channel } => {
-                let Some(name) = self.name_of(channel) else { return };
-                if let Some(entry) = self.entries.get_mut(&name) {
-                    entry.channel = None;
-                }
-                self.report(&name);
-            }
-            // The end that calls is never asked for a document.
-            Event::Open { .. } | Event::Greeted { .. } => {}
-        }
-    }
-
-    /// The server does not open a document, or does not take edits of it. What it does not take is kept.
-    fn on_refused(&mut self, now: Time, name: String, refusal: Refusal) {
-        let code = refusal.code;
-        if let (Some(entry), Link::Online(session)) = (self.entries.get_mut(&name), &mut self.link) {
-            entry.refusal = Some(refusal.clone());
-            match (entry.channel, code) {
-                (None, Code::Unavailable | Code::Limit) => {
-                    entry.ask_again = Some(now.plus(UNAVAILABLE_MILLIS));
-                }
-                (Some(channel), Code::Full) => {
-                    // Everything together next time: what was removed since may make room for the rest.
-                    session.believe(channel, entry.on_server.clone());
-                    entry.hold = Hold::Until(now.plus(FULL_MILLIS));
-                }
-                (
-                    Some(_),
-                    Code::Unavailable | Code::Rate | Code::Forbidden | Code::Author | Code::Equivocation,
-                ) => {
-                    entry.hold = Hold::UntilAsked;
-                }
-                _ => {}
-            }
-        }
-        if code == Code::ClockSkew {
-            self.restamp(now, &name);
-        }
-        let Refusal { code, message } = refusal;
-        self.notify(Notice::Refused { name: name.clone(), code, message });
-        self.report(&name);
-    }
-
-    /// Sends once more what was refused a while ago; answers with when the next is due.
-    fn send_again(&mut self, now: Time) -> Time {
-        // A clock that was set back does not make the wait longer.
-        let is_due = |hold| matches!(hold, Hold::Until(due) if due <= now || due > now.plus(FULL_MILLIS));
-        let due = self.entries.iter().filter(|(_, entry)| is_due(entry.hold));
-        for name in due.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            if let Some(entry) = self.entries.get_mut(&name) {
-                entry.hold = Hold::No;
-            }
-            self.flush(&name);
-        }
-        let next = self.entries.values().filter_map(|entry| match entry.hold {
-            Hold::Until(due) => Some(due),
-            _ => None,
-        });
-        next.min().unwrap_or(Time::from_millis(u64::MAX))
-    }
-
-    /// The server refused what was written by a clock that was ahead. If that clock has been set since, what it wrote
-    /// is written again; if not, it is looked at again.
-    fn restamp(&mut self, now: Time, name: &str) {
-        let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get_mut(name)) else {
-            return;
-        };
-        let before = entry.document.version().clone();
-        entry.document.restamp(now, &entry.on_server);
-        let changes = entry.document.take_changes();
-        let wrong = *entry.document.version() == before && !entry.on_server.covers(&before);
-        entry.look_at_clock = wrong.then(|| now.plus(CLOCK_SKEW_MILLIS));
-        if *entry.document.version() == before {
-            return;
-        }
-        if let Some(channel) = entry.channel {
-            session.believe(channel, entry.on_server.clone());
-        }
-        let (delta, version) = (entry.document.since(&before).encode(), entry.document.version().clone());
-        self.notify(Notice::Changed { name: name.to_owned(), changes, delta, version: Some(version) });
-        self.flush(name);
-        self.report(name);
-    }
-
-    fn on_opened(&mut self, name: &str, channel: u32, version: VersionVector) {
-        let Link::Online(session) = &mut self.link else { return };
-        let Some(entry) = self.entries.get_mut(name) else { return session.close(channel) };
-        entry.channel = Some(channel);
-        // Not merged: should the server have lost something, it will be sent again.
-        entry.on_server = version;
-        (entry.refusal, entry.hold) = (None, Hold::No);
-        if !entry.presence.is_empty() {
-            session.present_as(channel, self.replica.get(), &entry.presence);
-        }
-        self.flush(name);
-        self.report(name);
-    }
-
-    fn on_delta(&mut self, channel: u32, delta: &Delta, bytes: Bytes) {
-        let Some(name) = self.name_of(channel) else { return };
-        let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get_mut(&name)) else {
-            return;
-        };
-        let sent = delta.to().clone();
-        match entry.document.apply(delta) {
-            Ok(_) => {
-                let changes = entry.document.take_changes();
-                // The server sends only what is on its disk.
-                entry.on_server.merge(sent);
-                entry.forget_refusal_if_done();
-                self.notify(Notice::Changed { name: name.clone(), changes, delta: bytes, version: None });
-                self.report(&name);
-            }
-            Err(_) => session.lacks(channel, entry.document.version().clone()),
-        }
-    }
-
     /// Sends what the server lacks, once it is stored here.
     fn flush(&mut self, name: &str) {
         let (Link::Online(session), Some(entry)) = (&mut self.link, self.entries.get(name)) else { return };
@@ -626,15 +321,6 @@ impl Client {
         }
     }
 
-    fn unlink(&mut self) {
-        for entry in self.entries.values_mut() {
-            entry.channel = None;
-            (entry.ask_again, entry.look_at_clock, entry.hold) = (None, None, Hold::No);
-        }
-        let names: Vec<String> = self.entries.keys().cloned().collect();
-        names.iter().for_each(|name| self.report(name));
-    }
-
     fn name_of(&self, channel: u32) -> Option<String> {
         let Link::Online(session) = &self.link else { return None };
         session.name(channel).map(str::to_owned)
@@ -656,60 +342,8 @@ impl Entry {
         }
     }
 
-    /// Once the server has everything, nothing is refused any more.
-    fn forget_refusal_if_done(&mut self) {
-        if self.channel.is_some() && self.on_server.covers(self.document.version()) {
-            (self.refusal, self.hold) = (None, Hold::No);
-        }
-    }
-
     /// Edits made here that are not stored. Others' edits need no storing before they count.
     fn not_on_device(&self, replica: ReplicaId) -> u64 {
         self.document.version().seq(replica).saturating_sub(self.on_device.seq(replica))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::Frame;
-
-    /// The names that are asked for by what the client sends until it waits, and until when it waits.
-    fn asked(client: &mut Client, now: Time) -> (Vec<String>, Time) {
-        let mut names = Vec::new();
-        loop {
-            match client.poll(now) {
-                Action::Send(bytes) => {
-                    if let Some(Frame::Open { name, .. }) = Frame::decode(&bytes) {
-                        names.push(name.to_owned());
-                    }
-                }
-                Action::Wait(until) => return (names, until),
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn a_document_that_was_unavailable_is_asked_for_again() {
-        let start = Time::from_millis(1_000);
-        let mut client = Client::new(ReplicaId::new(1), false);
-        client.open("map");
-        client.go_online(start);
-        asked(&mut client, start);
-        client.connected(start, Token::default());
-        assert_eq!(asked(&mut client, start).0, ["map"]);
-        let hello = Frame::Hello {
-            protocol: crate::session::PROTOCOL,
-            replica: ReplicaId::new(2),
-            token: Token::default(),
-        };
-        client.received(start, &hello.encode(), 0);
-        let refused = Frame::Refused { name: "map", code: Code::Unavailable, message: "not now" };
-        client.received(start, &refused.encode(), 0);
-        let (names, until) = asked(&mut client, start);
-        assert_eq!((names.len(), until), (0, start.plus(UNAVAILABLE_MILLIS)));
-        assert_eq!(asked(&mut client, until).0, ["map"]);
-        assert_ne!(asked(&mut client, until).1, until, "it would be polled without end");
     }
 }

@@ -147,3 +147,101 @@ fn a_client_tells_where_its_edits_are() {
     assert_eq!(again.restore("gap", [second.clone()], VersionVector::default()), 1);
     assert_eq!(again.restore("whole", [stored(), second], VersionVector::default()), 0);
 }
+
+/// A client that is online on the document.
+fn writing(now: Time) -> Client {
+    let mut client = Client::new(ReplicaId::new(1), false);
+    client.open(DOCUMENT);
+    online(&mut client, now, VersionVector::default());
+    client
+}
+
+fn set(client: &mut Client, now: Time, value: i64) {
+    client.edit(DOCUMENT, now, vec![Op::Set(vec!["x".into()], Value::from(value))]).unwrap();
+}
+
+/// Takes in a refusal, on which nothing is sent.
+fn refuse(client: &mut Client, now: Time, code: Code) {
+    client.received(now, &Frame::Refused { name: DOCUMENT, code, message: "why" }.encode(), 0);
+    assert!(sent(client, now).is_empty());
+}
+
+fn acknowledge(client: &mut Client, now: Time, version: VersionVector) {
+    client.received(now, &Frame::Ack { channel: 1, version }.encode(), 0);
+    assert!(sent(client, now).is_empty());
+}
+
+/// How many events of this client's each delta brings that it wants to send now.
+fn told(client: &mut Client, now: Time) -> Vec<u64> {
+    let frames = sent(client, now);
+    deltas(&frames)
+        .iter()
+        .map(|delta| delta.to().seq(ReplicaId::new(1)) - delta.from().seq(ReplicaId::new(1)))
+        .collect()
+}
+
+#[test]
+fn what_is_refused_for_good_is_kept_and_offered_again_with_the_next_connection() {
+    for code in [Code::Forbidden, Code::Author, Code::Equivocation] {
+        let now = Time::default();
+        let mut client = writing(now);
+        set(&mut client, now, 1);
+        assert_eq!(told(&mut client, now), [1]);
+        refuse(&mut client, now, code);
+        let status = client.status(DOCUMENT);
+        assert_eq!((status.refused, status.not_on_server, status.live), (Some(code), 1, true));
+        assert_eq!(client.refusal(DOCUMENT).unwrap().message, "why");
+        set(&mut client, now, 2);
+        assert_eq!(told(&mut client, now), [], "what would be refused is not sent");
+        assert_eq!(client.status(DOCUMENT).not_on_server, 2);
+        client.disconnected(now, 0);
+        assert_eq!(client.status(DOCUMENT).refused, Some(code), "it is no less refused without a connection");
+        let again = deltas(&online(&mut client, now, VersionVector::default()));
+        assert_eq!(again.len(), 1, "all together");
+        assert_eq!(client.status(DOCUMENT).refused, None);
+        let version = client.document(DOCUMENT).unwrap().version().clone();
+        acknowledge(&mut client, now, version);
+        assert_eq!(client.status(DOCUMENT).not_on_server, 0);
+    }
+}
+
+#[test]
+fn what_came_too_fast_waits_until_the_server_asks() {
+    for code in [Code::Rate, Code::Unavailable] {
+        let now = Time::default();
+        let mut client = writing(now);
+        (1..=3).for_each(|n| set(&mut client, now, n));
+        assert_eq!(told(&mut client, now), [1, 1, 1]);
+        refuse(&mut client, now, code);
+        set(&mut client, now, 4);
+        assert_eq!(told(&mut client, now), []);
+        // The first was taken.
+        let version = VersionVector::from_iter([(ReplicaId::new(1), 1)]);
+        acknowledge(&mut client, now, version.clone());
+        assert_eq!(client.status(DOCUMENT).refused, Some(code));
+        client.received(now, &Frame::Lacks { channel: 1, version }.encode(), 0);
+        assert_eq!(told(&mut client, now), [3], "one group");
+        assert_eq!(client.status(DOCUMENT).refused, None);
+        assert_eq!(client.status(DOCUMENT).not_on_server, 3, "and not saved before it is");
+        set(&mut client, now, 5);
+        assert_eq!(told(&mut client, now), [1], "from here on as ever");
+    }
+}
+
+#[test]
+fn what_a_full_document_refused_is_offered_again_together_with_what_was_removed_since() {
+    let now = Time::from_millis(1_000);
+    let mut client = writing(now);
+    set(&mut client, now, 1);
+    assert_eq!(told(&mut client, now), [1]);
+    refuse(&mut client, now, Code::Full);
+    client.edit(DOCUMENT, now, vec![Op::Delete(vec!["x".into()])]).unwrap();
+    assert_eq!(told(&mut client, now), [], "not at once");
+    let Action::Wait(until) = client.poll(now) else { panic!("it waits") };
+    assert!(until > now && until < now.plus(60_000));
+    assert_eq!(told(&mut client, until), [2]);
+    // Refused again, it waits again; a clock that is set back does not make that longer.
+    refuse(&mut client, until, Code::Full);
+    assert_eq!(told(&mut client, until), []);
+    assert_eq!(told(&mut client, Time::default()), [2]);
+}

@@ -1,8 +1,9 @@
 //! What a server does, without its tasks: a document, a disk that takes its time, acknowledgements and news once the
 //! disk has it, and a line to everybody.
 
+use crate::DOCUMENT;
 use std::collections::{BTreeMap, VecDeque};
-use watersmeet_crdt::session::{Event, Limits, Output, Session};
+use watersmeet_crdt::session::{Code, Event, Limits, Output, Session};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
 
 pub(crate) const CHANNEL: u32 = 1;
@@ -15,6 +16,8 @@ pub(crate) struct Hub {
     /// Whose deltas the disk does not have yet, and how far each goes.
     writing: Vec<(usize, VersionVector)>,
     limits: Limits,
+    /// Whose edits are not looked at for now, and whether they have been told so.
+    throttled: BTreeMap<usize, bool>,
     pub(crate) lines: BTreeMap<usize, Line>,
 }
 
@@ -36,11 +39,13 @@ impl Hub {
             durable: VersionVector::default(),
             writing: Vec::new(),
             limits: Limits { clock_skew_millis: 3_600_000, ..Limits::default() },
+            throttled: BTreeMap::new(),
             lines: BTreeMap::new(),
         }
     }
 
     pub(crate) fn connect(&mut self, who: usize, now: Time) {
+        self.throttled.remove(&who);
         let session = Session::listen(now, Self::REPLICA, self.limits.clone());
         self.lines.insert(who, Line { session, to_hub: VecDeque::new(), to_client: VecDeque::new() });
     }
@@ -66,7 +71,37 @@ impl Hub {
         }
     }
 
+    /// From now on refuses somebody's edits, or asks for them again. Whether it asks for some that it refused.
+    pub(crate) fn throttle_or_release(&mut self, who: usize) -> bool {
+        match self.throttled.remove(&who) {
+            None => {
+                self.throttled.insert(who, false);
+                false
+            }
+            Some(was_told) => {
+                let line = self.lines.get_mut(&who).filter(|_| was_told);
+                line.is_some_and(|line| {
+                    line.session.lacks(CHANNEL, self.document.version().clone());
+                    true
+                })
+            }
+        }
+    }
+
+    pub(crate) fn release_all(&mut self) {
+        for who in self.throttled.keys().copied().collect::<Vec<_>>() {
+            self.throttle_or_release(who);
+        }
+    }
+
     fn take(&mut self, author: usize, channel: u32, delta: Delta) {
+        if let Some(was_told) = self.throttled.get_mut(&author) {
+            if let Some(line) = self.lines.get_mut(&author).filter(|_| !*was_told) {
+                line.session.refuse(DOCUMENT, Code::Rate, "too fast");
+                *was_told = true;
+            }
+            return;
+        }
         let gained = delta.to().clone();
         if self.document.apply(delta).is_ok() {
             self.writing.push((author, gained));

@@ -20,7 +20,7 @@ const CLIENTS_MAX: usize = 7;
 const START: u64 = 1_700_000_000_000;
 
 /// What must have happened in a thousand worlds, or they prove less than they claim.
-const MUST: [&str; 9] = [
+const MUST: [&str; 10] = [
     "a connection broke",
     "the hub lost what it had not acknowledged",
     "the hub cut its log",
@@ -30,6 +30,7 @@ const MUST: [&str; 9] = [
     "a clock ran ahead",
     "a clock was refused",
     "edits of a wrong clock were written again",
+    "edits that came too fast were asked for",
 ];
 
 /// How a world goes wrong, in percent of its steps; each world has its own.
@@ -44,6 +45,7 @@ struct Odds {
     join: usize,
     away: usize,
     clock: usize,
+    throttle: usize,
 }
 
 impl Odds {
@@ -59,6 +61,7 @@ impl Odds {
             join: rng.below(4),
             away: rng.below(5),
             clock: rng.below(4),
+            throttle: rng.below(8),
         }
     }
 }
@@ -203,6 +206,9 @@ impl World {
         if self.rng.chance(self.odds.clock) {
             self.meddle_with_clock(who);
         }
+        if self.rng.chance(self.odds.throttle) && self.hub.throttle_or_release(who) {
+            self.seen.note("edits that came too fast were asked for");
+        }
     }
 
     fn edit(&mut self, who: usize) {
@@ -305,6 +311,7 @@ impl World {
                 self.shells[who].storing.push_back((delta.to_vec(), version));
             }
             Notice::Refused { code: Code::ClockSkew, .. } => self.seen.note("a clock was refused"),
+            Notice::Refused { code: Code::Rate, .. } => {}
             Notice::Refused { message, .. } => panic!("the hub refuses nothing else, yet: {message}"),
             Notice::Failed(Violation::Silent { .. }) => {}
             Notice::Failed(violation) => panic!("the hub keeps the protocol, yet: {violation}"),
@@ -336,6 +343,7 @@ impl World {
             self.shells[who].clock.set_right();
             self.come_online(who);
         }
+        self.hub.release_all();
         for _ in 0..400 {
             self.now = self.now.plus(1_000);
             for who in 0..self.shells.len() {
@@ -364,6 +372,7 @@ impl World {
         let hash = self.hub.document.hash();
         for Shell { client, .. } in &self.shells {
             assert!(client.status(DOCUMENT).not_on_server == 0, "an edit never arrived");
+            assert_eq!(client.status(DOCUMENT).refused, None, "what arrived is shown as refused");
             assert!(client.document(DOCUMENT).unwrap().hash() == hash, "a client differs from the hub");
         }
     }

@@ -1,0 +1,132 @@
+//! The connection: wanted or not, tried, lost, and tried again.
+
+use super::refused::Hold;
+use super::{Action, Client, Link, Notice};
+use crate::Time;
+use crate::session::{Input, Output, Session, Token};
+
+/// The first wait before connecting again, in milliseconds; it doubles with every failure.
+const BACKOFF_FIRST_MILLIS: u64 = 250;
+/// A connection that lasted so long, in milliseconds, was no failure.
+const STABLE_MILLIS: u64 = 10_000;
+/// The longest wait before connecting again, in milliseconds.
+const BACKOFF_MAX_MILLIS: u64 = 15_000;
+/// The connection.
+impl Client {
+    /// Wants a connection from now on.
+    pub fn go_online(&mut self, now: Time) {
+        if matches!(self.link, Link::Offline) {
+            self.failures = 0;
+            self.link = Link::Waiting { until: now };
+        }
+    }
+
+    /// Wants no connection.
+    pub fn go_offline(&mut self) {
+        if matches!(self.link, Link::Connecting | Link::Online(_)) {
+            self.actions.push_back(Action::Disconnect);
+        }
+        self.link = Link::Offline;
+        self.unlink();
+    }
+
+    /// Tries at once instead of waiting, because the network has come back.
+    pub fn hurry(&mut self, now: Time) {
+        if let Link::Waiting { until } = &mut self.link {
+            *until = now;
+        }
+    }
+
+    /// Says that the connection is open, and by which token the server may know who calls.
+    pub fn connected(&mut self, now: Time, token: Token) {
+        if matches!(self.link, Link::Offline) {
+            self.actions.push_back(Action::Disconnect);
+            return;
+        }
+        self.connected_at = now;
+        let mut session = Session::call(now, self.replica, token, self.limits.clone());
+        for (name, entry) in &self.entries {
+            session.open(name, entry.document.version().clone());
+        }
+        self.link = Link::Online(Box::new(session));
+    }
+
+    /// Says that the connection is closed or could not be opened. It will be tried again after a wait that doubles
+    /// with each failure, of which a random share is taken, so that clients do not all come back at once.
+    pub fn disconnected(&mut self, now: Time, random: u64) {
+        if matches!(self.link, Link::Offline) {
+            return;
+        }
+        let lasted = now.millis().saturating_sub(self.connected_at.millis());
+        if matches!(self.link, Link::Online(_)) && lasted >= STABLE_MILLIS {
+            self.failures = 0;
+        }
+        let longest = (BACKOFF_FIRST_MILLIS << self.failures.min(16)).min(BACKOFF_MAX_MILLIS);
+        self.failures = self.failures.saturating_add(1);
+        self.link = Link::Waiting { until: now.plus(random % (longest + 1)) };
+        self.unlink();
+    }
+
+    /// Takes in a message from the server.
+    pub fn received(&mut self, now: Time, bytes: &[u8], random: u64) {
+        self.handle(now, Input::Frame(bytes), random);
+    }
+
+    /// Notes that time has passed.
+    pub fn tick(&mut self, now: Time, random: u64) {
+        self.handle(now, Input::Tick, random);
+    }
+
+    fn handle(&mut self, now: Time, input: Input<'_>, random: u64) {
+        let Link::Online(session) = &mut self.link else { return };
+        if let Err(violation) = session.handle(now, input) {
+            self.drain_session(now);
+            self.actions.push_back(Action::Notify(Notice::Failed(violation)));
+            self.actions.push_back(Action::Disconnect);
+            self.disconnected(now, random);
+        }
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self, now: Time) -> Action {
+        let due = self.look_at_clock(now).min(self.ask_again(now)).min(self.send_again(now));
+        let session_deadline = self.drain_session(now).min(due);
+        if let Some(action) = self.actions.pop_front() {
+            return action;
+        }
+        match &mut self.link {
+            // A clock that was set back does not make the wait longer.
+            Link::Waiting { until } if *until > now.plus(BACKOFF_MAX_MILLIS) => {
+                *until = now.plus(BACKOFF_MAX_MILLIS);
+                Action::Wait(*until)
+            }
+            Link::Waiting { until } if *until <= now => {
+                self.link = Link::Connecting;
+                Action::Connect
+            }
+            Link::Waiting { until } => Action::Wait(*until),
+            _ => Action::Wait(session_deadline),
+        }
+    }
+
+    /// Moves what the session wants into actions; answers with when it wants to be woken.
+    fn drain_session(&mut self, now: Time) -> Time {
+        loop {
+            let Link::Online(session) = &mut self.link else { return Time::from_millis(u64::MAX) };
+            match session.poll() {
+                Output::Send(bytes) => self.actions.push_back(Action::Send(bytes)),
+                Output::Wait(until) => return until,
+                Output::Event(event) => self.on_event(now, event),
+            }
+        }
+    }
+
+    fn unlink(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.channel = None;
+            (entry.ask_again, entry.look_at_clock, entry.hold) = (None, None, Hold::No);
+        }
+        let names: Vec<String> = self.entries.keys().cloned().collect();
+        names.iter().for_each(|name| self.report(name));
+    }
+}
