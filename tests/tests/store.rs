@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use watersmeet_client::{Client, DocumentHandle, Event};
 use watersmeet_crdt::{Document, Value};
-use watersmeet_tests::{Server, binary, patiently};
+use watersmeet_tests::{Server, binary, patiently, until};
 
 const DOCUMENTS: usize = 5;
 
@@ -57,7 +57,7 @@ fn count(document: &Document) -> i64 {
 async fn a_backup_taken_under_load_has_what_was_acknowledged_before_it() {
     let mut server = Server::start();
     let (backup, restored) = (Beside::of(&server, "backup"), Beside::of(&server, "restored"));
-    let (_client, handles) = documents(&server).await;
+    let (client, handles) = documents(&server).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writing: Vec<_> = handles
         .iter()
@@ -72,10 +72,9 @@ async fn a_backup_taken_under_load_has_what_was_acknowledged_before_it() {
             })
         })
         .collect();
-    for document in &handles {
-        patiently("durable", document.durable()).await.unwrap();
-    }
-    let replica = _client.replica();
+    let replica = client.replica();
+    until("edits are acknowledged", || handles.iter().all(|document| document.on_server().seq(replica) > 5))
+        .await;
     for _ in 0..3 {
         let safe: Vec<_> = handles.iter().map(|document| document.on_server().seq(replica)).collect();
         let (data, out) = (server.data().to_owned(), backup.0.clone());

@@ -176,6 +176,14 @@ pub enum Flaw {
         /// The replica's id.
         replica: u64,
     },
+    /// The write-ahead log, where it had been synced.
+    #[error("the write-ahead log is altered at byte {at}, and {commits} commits after that cannot be read")]
+    Log {
+        /// The first byte of what cannot be read.
+        at: u64,
+        /// How many commits there are.
+        commits: u64,
+    },
     /// The file's structure.
     #[error("{0}")]
     Structure(String),

@@ -4,7 +4,7 @@
 
 use super::rows::{self, Fault, sum_of_claim};
 use super::schema::{SCHEMA, read_list};
-use super::{file_in, open_for_reading};
+use super::{check_log, file_in, lock, open_for_reading};
 use crate::replay::replay;
 use crate::store::{Flaw, Saved, StoreError};
 use rusqlite::Connection;
@@ -35,7 +35,15 @@ pub struct Report {
 /// # Errors
 /// If there is no store, or it cannot be read at all. Damage that can be told of is in the report.
 pub fn check(folder: &Path) -> Result<Report, StoreError> {
-    check_file(&file_in(folder))
+    let mut report = check_file(&file_in(folder))?;
+    // While a server writes to it, its log is looked at when it starts the next time.
+    if let Ok(_lock) = lock(folder) {
+        match check_log(folder) {
+            Err(StoreError::Damaged { flaw, .. }) => report.flaws.push(flaw),
+            checked => checked?,
+        }
+    }
+    Ok(report)
 }
 
 /// As [`check`], of one database file, such as a backup.

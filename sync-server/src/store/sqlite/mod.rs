@@ -14,6 +14,7 @@ mod backup;
 mod check;
 mod rows;
 mod schema;
+mod wal;
 mod writer;
 
 pub use backup::{backup, restore};
@@ -56,6 +57,7 @@ impl Sqlite {
         let lock = lock(folder)?;
         let open_error = |source| StoreError::Open { folder: folder.to_owned(), source };
         let file = file_in(folder);
+        check_log(folder)?;
         let mut writer = Connection::open(&file).map_err(open_error)?;
         configure(&writer).map_err(open_error)?;
         schema::prepare(&mut writer, folder)?;
@@ -119,6 +121,17 @@ impl Sqlite {
 /// The database in a data folder.
 fn file_in(folder: &Path) -> PathBuf {
     folder.join("documents.sqlite")
+}
+
+/// Refuses a write-ahead log of which SQLite would silently drop what was acknowledged. The folder must be locked: of a
+/// log that is being written to nothing can be said.
+fn check_log(folder: &Path) -> Result<(), StoreError> {
+    let file = folder.join("documents.sqlite-wal");
+    match wal::check(&file) {
+        Ok(None) => Ok(()),
+        Ok(Some(flaw)) => Err(StoreError::Damaged { file, flaw }),
+        Err(source) => Err(StoreError::Folder { folder: folder.to_owned(), source }),
+    }
 }
 
 /// A database that is there, without a claim to be its only user.

@@ -103,3 +103,58 @@ fn whatever_byte_has_changed_what_is_served_is_the_truth() {
     );
     assert!(damaged > 0);
 }
+
+/// A log that was never moved into the database, as a kill leaves it: whatever byte of a frame has changed, what was
+/// acknowledged is there, but for the last commit, which looks as if it had been interrupted; or the store is refused.
+#[test]
+fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
+    const COMMITS: u8 = 12;
+    let flips = std::env::var("FLIPS").ok().map_or(FLIPS / 4, |flips| flips.parse().unwrap());
+    let mut dice = Dice::new();
+    let (original, copy) = (Folder::fresh(), Folder::fresh());
+    let store = Sqlite::open(&original.0).unwrap();
+    for number in 0..COMMITS {
+        let delta = vec![number; 700 * usize::from(number)].into();
+        store.append(&[Record { document: "a".into(), delta, claims: Vec::new() }]).unwrap();
+    }
+    let truth = store.load("a").unwrap();
+    let file = file_in(&original.0);
+    let database = std::fs::read(&file).unwrap();
+    let log = std::fs::read(file.with_extension("sqlite-wal")).unwrap();
+    drop(store);
+    let (mut refused, mut last_lost) = (0, 0);
+    for flip in 0..flips {
+        let at = 32 + usize::try_from(dice.below(log.len() as u64 - 32)).unwrap();
+        let mut flipped = log.clone();
+        if flip > 0 {
+            flipped[at] ^= u8::try_from(dice.below(255) + 1).unwrap();
+        }
+        let _ = std::fs::remove_dir_all(&copy.0);
+        std::fs::create_dir_all(&copy.0).unwrap();
+        std::fs::write(file_in(&copy.0), &database).unwrap();
+        std::fs::write(file_in(&copy.0).with_extension("sqlite-wal"), flipped).unwrap();
+        let store = match Sqlite::open(&copy.0) {
+            Err(StoreError::Damaged { flaw: crate::store::Flaw::Log { .. }, .. }) => {
+                assert!(
+                    check(&copy.0).is_ok_and(|report| !report.flaws.is_empty()),
+                    "byte {at}: not found by a check"
+                );
+                refused += 1;
+                continue;
+            }
+            opened => opened.unwrap(),
+        };
+        let found = store.load("a").unwrap();
+        let is_all = found == truth;
+        assert!(flip > 0 || is_all, "an unchanged log is whole");
+        assert!(
+            is_all || found.deltas == truth.deltas[..usize::from(COMMITS) - 1],
+            "byte {at}: commits are lost"
+        );
+        last_lost += u64::from(!is_all);
+    }
+    println!(
+        "{flips} bytes of the log changed: {refused} stores refused, the last commit lost in {last_lost}"
+    );
+    assert!(refused > 0);
+}
