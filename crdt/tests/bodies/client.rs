@@ -8,7 +8,7 @@ use super::seeds::{NAMES, histories};
 use std::collections::{BTreeMap, VecDeque};
 use watersmeet_crdt::client::{Action, Client, Notice};
 use watersmeet_crdt::session::{Frame, Token};
-use watersmeet_crdt::{Delta, ReplicaId, Time, VersionVector};
+use watersmeet_crdt::{Delta, Document, Lattice, ReplicaId, Time, VersionVector};
 
 /// More than any one frame may make a client do.
 const ACTIONS_MAX: usize = 200;
@@ -113,12 +113,15 @@ impl Shell {
         }
     }
 
-    /// Whether a document of this version has been stored, as far as it was edited here. A delta goes up to its
-    /// document's version, and no two of the documents have the same.
+    /// Whether a document has been stored up to this version, as far as it was edited here. A delta goes up to the latest
+    /// edit of its document, and names no replica that it does not speak of.
     fn is_stored(&self, version: &VersionVector) -> bool {
+        let own = version.seq(REPLICA);
         self.stored.iter().any(|(name, seq)| {
-            let document = self.client.document(name);
-            version.seq(REPLICA) <= *seq && document.is_some_and(|document| document.version() == version)
+            let is_of = |document: &Document| {
+                document.version().covers(version) && document.version().seq(REPLICA) == own
+            };
+            own <= *seq && self.client.document(name).is_some_and(is_of)
         })
     }
 
