@@ -12,10 +12,12 @@
 use crate::Limits;
 use crate::metrics::Metrics;
 use crate::store::{Record, Store, StoreError};
+use crate::trace;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Span;
 
 /// Whether the store can be written to, as far as is known.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ impl Standing {
 
 /// Errors are shared, because one failure fails everybody in the batch.
 enum Job {
-    Append { record: Record, done: oneshot::Sender<Result<u64, Arc<StoreError>>> },
+    Append { record: Record, span: Span, done: oneshot::Sender<Result<u64, Arc<StoreError>>> },
     Check { done: oneshot::Sender<Result<(), Arc<StoreError>>> },
     Close,
 }
@@ -96,10 +98,10 @@ impl Committer {
         }
     }
 
-    /// Appends a delta; returns its number once it is durable.
-    pub(crate) async fn append(&self, record: Record) -> Result<u64, Arc<StoreError>> {
+    /// Appends a delta; returns its number once it is durable. Its span lasts as long.
+    pub(crate) async fn append(&self, record: Record, span: Span) -> Result<u64, Arc<StoreError>> {
         let (done, answer) = oneshot::channel();
-        self.ask(Job::Append { record, done }, answer).await
+        self.ask(Job::Append { record, span, done }, answer).await
     }
 
     /// Whether the store can be written to.
@@ -187,18 +189,21 @@ impl Writer {
 
 /// Does a batch of jobs; false if it was the last.
 fn work(writer: &Writer, jobs: &mut Vec<Job>) -> bool {
-    let (mut records, mut authors, mut checks, mut open) = (Vec::new(), Vec::new(), Vec::new(), true);
+    let (mut records, mut spans, mut authors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut checks, mut open) = (Vec::new(), true);
     for job in jobs.drain(..) {
         match job {
-            Job::Append { record, done } => {
+            Job::Append { record, span, done } => {
                 records.push(record);
+                spans.push(span);
                 authors.push(done);
             }
             Job::Check { done } => checks.push(done),
             Job::Close => open = false,
         }
     }
-    append(writer, &records, authors);
+    trace::transaction(&spans).in_scope(|| append(writer, &records, authors));
+    drop(spans);
     check(writer, checks);
     open
 }

@@ -7,7 +7,7 @@
 //! | file | what happens there |
 //! |---|---|
 //! | `http`, `origin`, `hosts`, `health` | the routes; whose web pages may sync; whether edits can be stored |
-//! | `metrics` | what is counted, for operators |
+//! | `metrics`, `trace` | what is counted, for operators; an edit's way from socket to disk, as spans |
 //! | [`access`] | who may do what: signed tokens |
 //! | `rights`, `subjects`, `owners` | what one connection may do; the limits of one subject; whose each replica is |
 //! | `presence` | how often one connection shows itself |
@@ -55,6 +55,7 @@ mod rooms;
 mod socket;
 pub mod store;
 mod subjects;
+mod trace;
 
 pub use config::Config;
 pub use hosts::Hosts;

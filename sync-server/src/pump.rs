@@ -16,6 +16,7 @@ use crate::rights::{Refused, Rights, Verdict};
 use crate::room::{Edit, GuestId, Request};
 use crate::rooms::Door;
 use crate::socket::{Progress, Socket};
+use crate::trace::Arrival;
 use axum::extract::ws::{Message, WebSocket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite;
+use tracing::Instrument;
 use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Token, Violation};
 use watersmeet_crdt::{Time, VersionVector};
 
@@ -35,14 +37,8 @@ fn close_code(code: Code) -> u16 {
 pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, rights: Rights) {
     let metrics = hub.metrics.clone();
     metrics.connections.inc();
-    let mut connection = Connection::new(socket, hub, guest, rights);
-    let end = connection.converse().await;
-    tracing::debug!(connection = guest.0, ?end, "connection ended");
-    if let End::Said(code) = &end {
-        metrics.refused(code.name());
-    }
-    connection.leave().await;
-    connection.close(end).await;
+    let connection = Connection::new(socket, hub, guest, rights);
+    connection.live().instrument(tracing::debug_span!("connection", connection = guest.0)).await;
     metrics.connections.dec();
 }
 
@@ -91,6 +87,16 @@ impl Connection {
             alarm: Alarm::new(),
             hub,
         }
+    }
+
+    async fn live(mut self) {
+        let end = self.converse().await;
+        tracing::debug!(?end, "connection ended");
+        if let End::Said(code) = &end {
+            self.hub.metrics.refused(code.name());
+        }
+        self.leave().await;
+        self.close(end).await;
     }
 
     async fn converse(&mut self) -> End {
@@ -253,7 +259,8 @@ impl Connection {
                 if !self.is_taken(channel) {
                     return Ok(());
                 }
-                let came = Instant::now();
+                let name = self.session.name(channel).unwrap_or_default();
+                let came = Arrival::now(self.guest, name, bytes.len());
                 self.hub.metrics.received_deltas.inc();
                 // The bytes were read, so they are fewer than a frame's, which a u32 holds.
                 let weight =

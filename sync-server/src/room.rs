@@ -28,12 +28,12 @@ use crate::owners::Owners;
 use crate::replay::Tail;
 use crate::rights::Refused;
 use crate::store::{Appended, Claim, Record, Store, StoreError};
+use crate::trace::{self, Arrival};
 use admit::Size;
 use bytes::Bytes;
 use keep::{Compacting, Loaded, load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
@@ -72,7 +72,7 @@ pub(crate) struct Edit {
     pub(crate) delta: Box<Delta>,
     pub(crate) bytes: Bytes,
     /// When it came.
-    pub(crate) came: Instant,
+    pub(crate) came: Arrival,
     /// Stands for its bytes among all that wait in the server.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -217,7 +217,8 @@ impl Room {
         if let Some((delta, group)) = self.delta_of(edits) {
             let bytes = delta.len();
             let record = Record { document: self.name.clone(), delta, claims: edits.claims.clone() };
-            let number = self.committer.append(record).await?;
+            let span = trace::commit(&self.name, &edits.came, bytes);
+            let number = self.committer.append(record, span).await?;
             self.owners.written(&edits.claims);
             self.tail.add(number, bytes);
             self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
@@ -408,7 +409,7 @@ struct Edits {
     /// Replicas that their authors were the first to use.
     claims: Vec<Claim>,
     /// When each of them came in.
-    came: Vec<Instant>,
+    came: Vec<Arrival>,
     news: News,
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use watersmeet_crdt::session::Code;
 
 /// The way into a room.
@@ -97,7 +98,9 @@ impl Rooms {
         let (requests, queue) = mpsc::channel(self.needs.limits.room_queue);
         let door = Door { channel: open.free_channel(), requests, evicted: Arc::default() };
         open.doors.insert(name.clone(), door.clone());
-        self.tasks.spawn(live(self.clone(), name, door.channel, door.evicted.clone(), queue));
+        let span = tracing::debug_span!("document", document = &*name);
+        let life = live(self.clone(), name, door.channel, door.evicted.clone(), queue);
+        self.tasks.spawn(life.instrument(span));
         Some(door)
     }
 

@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::pump::now;
 use crate::rights::Verdict;
 use crate::room::{Edit, Request};
+use crate::trace::Arrival;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -21,7 +22,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Instant;
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Lattice, VersionVector};
 
@@ -46,7 +46,7 @@ pub(super) async fn post(
     let bytes = read(&hub, body).await?;
     let delta = decoded(&hub, &bytes)?;
     let events = delta.to().beyond(delta.from());
-    commit(&visitor, delta, bytes, &events).await?;
+    commit(&visitor, &name, delta, bytes, &events).await?;
     Ok(Json(Acknowledged { document: name, acknowledged: version::to_text(&events) }).into_response())
 }
 
@@ -97,11 +97,12 @@ fn decoded(hub: &Hub, bytes: &Bytes) -> Result<Box<Delta>, Refusal> {
 /// Has the room commit the delta; done when all of it is on disk.
 async fn commit(
     visitor: &Visitor,
+    name: &str,
     delta: Box<Delta>,
     bytes: Bytes,
     events: &VersionVector,
 ) -> Result<(), Refusal> {
-    let (hub, came) = (&visitor.hub, Instant::now());
+    let (hub, came) = (&visitor.hub, Arrival::now(visitor.guest, name, bytes.len()));
     hub.metrics.received_deltas.inc();
     let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(hub.limits.inbound_bytes);
     let permit = hub.inbound.clone().acquire_many_owned(weight).await;

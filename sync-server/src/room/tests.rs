@@ -53,7 +53,7 @@ async fn an_edit_is_encoded_once_however_many_receive_it() {
         author: None,
         bytes: delta_of_author.encode(),
         delta: Box::new(delta_of_author),
-        came: Instant::now(),
+        came: Arrival::now(GuestId(0), "map", 0),
         permit: hub.inbound.clone().acquire_many_owned(1).await.unwrap(),
     };
     door.requests.send(Request::Edit(edit)).await.unwrap();
