@@ -10,6 +10,7 @@ import { keepForOffline } from "./offline.js";
 import { Places } from "./places.js";
 import { People } from "./presence.js";
 import { Unsent, showStatus } from "./status.js";
+import { tokenOfThisTab } from "./token.js";
 
 declare global {
   interface Window {
@@ -25,7 +26,8 @@ async function start(): Promise<void> {
   const map = createMap(byId("map"), name);
 
   await init();
-  const client = await Client.create({ database: "watersmeet-demo" });
+  const token = tokenOfThisTab();
+  const client = await Client.create({ database: "watersmeet-demo", ...(token && { token }) });
   const doc = await client.open(name);
   const unsent = new Unsent(doc);
   new App(map, doc, new Places(doc, () => me.name), unsent);

@@ -3,7 +3,7 @@
 // WATERSMEET_BIN, WATERSMEET_WEB and WATERSMEET_TILES name the binary, the built app and the folder of tiles;
 // CHROMIUM the browser. Screenshots are put into target/screenshots.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -30,17 +30,20 @@ export const PATIENCE_MILLIS = 60_000;
 export class Server {
   #data = mkdtempSync(join(tmpdir(), "watersmeet-browser-test-"));
   #child;
+  #options;
   url;
 
-  static async start() {
+  /** Open to everybody, unless it is given a key. */
+  static async start(...options) {
     const server = new Server();
+    server.#options = options.includes("--key") ? options : ["--open", ...options];
     await server.start();
     return server;
   }
 
   async start() {
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
-    const options = ["serve", "--open", "--listen", listen, "--data", this.#data, "--web", web];
+    const options = ["serve", ...this.#options, "--listen", listen, "--data", this.#data, "--web", web];
     if (existsSync(tiles)) options.push("--tiles", tiles);
     this.#child = spawn(binary, options, { stdio: ["ignore", "pipe", "inherit"] });
     this.url = await new Promise((resolve, reject) => {
@@ -70,6 +73,14 @@ export class Server {
     child.kill(signal);
     await ended;
   }
+}
+
+/** Makes a key in a folder; answers with the file for servers, and with what makes tokens with it. */
+export function makeKey(folder) {
+  const stem = join(folder, "key");
+  const run = (...args) => execFileSync(binary, ["token", ...args], { encoding: "utf8" }).trim();
+  run("key", "--out", stem);
+  return { key: `${stem}.pub.jwk`, token: (subject, ...rights) => run("--key", `${stem}.jwk`, "--subject", subject, ...rights) };
 }
 
 export function launch() {
@@ -111,9 +122,9 @@ function isOwn(url, server) {
 }
 
 /** Opens a map, and waits until its document can be edited. */
-export async function open(context, server, map) {
+export async function open(context, server, map, token) {
   const page = await context.newPage();
-  await page.goto(`${server.url}/?map=${map}`);
+  await page.goto(`${server.url}/?map=${map}${token ? `#token=${token}` : ""}`);
   await ready(page);
   return page;
 }

@@ -70,7 +70,8 @@ export class Client {
       this.#tabs = new Tabs(store.name, (name, delta) => this.#onOtherTab(name, delta));
       store.onLost = () => this.#docs.forEach((doc) => doc.keeper?.rewrite());
     }
-    if (url !== undefined) this.connect(url, token === undefined ? {} : { token });
+    this.#token = token;
+    if (url !== undefined) this.connect(url);
   }
 
   /**
