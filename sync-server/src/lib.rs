@@ -11,7 +11,7 @@
 //! | [`access`] | who may do what: signed tokens |
 //! | `rights`, `subjects`, `owners` | what one connection may do; the limits of one subject; whose each replica is |
 //! | `presence` | how often one connection shows itself |
-//! | `pump`, `socket` | the life of a frame: WebSocket, session, room, and back |
+//! | `pump`, `socket`, `alarm` | the life of a frame: WebSocket, session, room, and back |
 //! | `mailbox` | what waits for one connection, merged and bounded |
 //! | `room`, `rooms` | one task owns one document; which documents are open |
 //! | `committer`, [`store`] | group commit; the log of deltas, in SQLite |

@@ -16,6 +16,7 @@ mod floor;
 mod idle;
 mod join;
 mod line;
+mod native;
 mod ours;
 mod process;
 mod runner;
@@ -45,6 +46,8 @@ struct Workload {
 enum Kind {
     /// Writers, with or without readers.
     Write(write::Load),
+    /// The same with the native client.
+    Native(native::Load),
     /// One writer, many readers.
     Spread(spread::Load),
     /// So many idle connections.
@@ -53,6 +56,16 @@ enum Kind {
     Join(usize),
     /// A crash after so many edits.
     Survive(usize),
+}
+
+impl Workload {
+    /// How often it is run, if the others are run so often: what takes long and hardly varies, once.
+    fn rounds(&self, rounds: usize) -> usize {
+        match self.kind {
+            Kind::Idle(_) => 1,
+            _ => rounds,
+        }
+    }
 }
 
 /// All workloads, at `1 / scale` of their length.
@@ -66,6 +79,10 @@ fn workloads(scale: usize) -> Vec<Workload> {
         write("1 writer, one edit at a time", 1, false, 5_000, 1, None),
         write("1 writer, pipelined", 1, false, 100_000, 256, None),
         write("50 writers and 50 readers, pipelined", 50, true, 10_000, 256, None),
+        Workload {
+            name: "50 writers and 50 readers, by the native client",
+            kind: Kind::Native(native::Load { writers: 50, edits: (10_000 / scale).max(10), window: 256 }),
+        },
         write("500 writers, pipelined", 500, false, 1_000, 64, None),
         write("50 writers and 50 readers, 20 edits/s each", 50, true, 200, 64, pace),
         Workload {
@@ -86,6 +103,7 @@ fn workloads(scale: usize) -> Vec<Workload> {
 async fn measure(workload: &Workload, subject: &dyn Subject) -> Result<Figures, Failure> {
     match &workload.kind {
         Kind::Write(load) => write::measure(subject, load).await,
+        Kind::Native(load) => native::measure(subject, load).await,
         Kind::Spread(load) => spread::measure(subject, load).await,
         Kind::Idle(connections) => idle::measure(subject, *connections).await,
         Kind::Join(entries) => join::measure(subject, *entries).await,

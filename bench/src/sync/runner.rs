@@ -179,7 +179,7 @@ impl<'a> Column<'a> {
 async fn rows(workload: &Workload, subjects: &[Box<dyn Subject>], rounds: usize) -> Vec<Row> {
     let mut columns = vec![Column::of(None)];
     columns.extend(subjects.iter().map(|subject| Column::of(Some(subject.as_ref()))));
-    for _ in 0..rounds {
+    for _ in 0..workload.rounds(rounds) {
         for column in &mut columns {
             column.run(workload).await;
         }
