@@ -53,11 +53,14 @@ impl Serve {
     pub(crate) fn run(self, level: Option<Level>) -> Result<(), Box<dyn Error>> {
         let settings = Settings::load(&self.flags.with_level(level))?;
         let _exporting = log::start(&settings)?;
-        serve(&settings)
+        let runtime = tokio::runtime::Runtime::new()?;
+        let served = runtime.block_on(serve(&settings));
+        // Whoever still waits for a disk that hangs is not waited for.
+        runtime.shutdown_background();
+        served
     }
 }
 
-#[tokio::main]
 async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let plan = Plan::of(settings)?;
     let listener = bind(settings.server.listen).await?;

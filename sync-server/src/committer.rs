@@ -170,12 +170,14 @@ impl Writer {
             (Ok(done), Standing::Failing(since, _)) => {
                 tracing::info!(after = ?since.elapsed(), "the store can be written to again");
                 self.standing.send_replace(Standing::Sound);
+                self.metrics.store_failing.set(0);
                 Ok(done)
             }
             (Err(error), Standing::Sound) => {
                 tracing::error!(%error, "the store cannot be written to; edits are refused until it can, reads go on");
                 let error = Arc::new(error);
                 self.standing.send_replace(Standing::Failing(Instant::now(), error.clone()));
+                self.metrics.store_failing.set(1);
                 Err(error)
             }
             (Err(error), Standing::Failing(since, _)) => {

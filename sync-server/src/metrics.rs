@@ -68,6 +68,8 @@ pub(crate) struct Metrics {
     pub(crate) documents_loaded: Counter,
     /// Snapshots that took the place of a log.
     pub(crate) compactions: Counter,
+    /// 1 while the store cannot be written to, else 0.
+    pub(crate) store_failing: Gauge,
     /// Events that became durable, each once.
     pub(crate) committed_events: Counter,
     rooms: Family<InState, Gauge>,
@@ -99,6 +101,12 @@ impl Metrics {
             queue_drops: counter(r, "queue_drops", "Queues of slow readers that were forgotten"),
             documents_loaded: counter(r, "documents_loaded", "Documents read from the store"),
             compactions: counter(r, "compactions", "Snapshots that took the place of a log"),
+            store_failing: named(
+                r,
+                "store_failing",
+                "Whether the store cannot be written to: 1 if so, else 0",
+                Gauge::default(),
+            ),
             committed_events: counter(r, "committed_events", "Events that became durable"),
             refusals: named(r, "refusals", "Refused requests, frames and connections", Family::default()),
             commits: counter(r, "commits", "Synced transactions"),

@@ -146,10 +146,12 @@ async fn health_says_whether_edits_can_be_stored_and_why_not() {
     assert!(well.starts_with("HTTP/1.1 200 ") && well.ends_with(r#"{"status":"ok"}"#), "{well}");
     store.fails.store(true, Ordering::SeqCst);
     let ill = server.health().await;
+    assert!(server.get("/metrics").await.contains("\nwatersmeet_store_failing 1"));
     assert!(ill.starts_with("HTTP/1.1 503 "), "{ill}");
     assert!(ill.contains(r#""status":"unavailable""#) && ill.contains("disk is full"), "{ill}");
     store.fails.store(false, Ordering::SeqCst);
     assert!(server.health().await.starts_with("HTTP/1.1 200 "));
+    assert!(server.get("/metrics").await.contains("\nwatersmeet_store_failing 0"));
     server.stop().await;
 }
 
