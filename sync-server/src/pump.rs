@@ -299,11 +299,12 @@ impl Connection {
 
     /// Whether an edit that came on a channel goes to its room.
     fn is_taken(&mut self, channel: u32) -> bool {
-        let Some(name) = self.session.name(channel).map(str::to_owned) else { return false };
-        match self.rights.judge(&self.hub, channel, &name) {
+        let Some(name) = self.session.name(channel) else { return false };
+        match self.rights.judge(&self.hub, channel, name) {
             Verdict::Take => true,
             Verdict::Ignore => false,
             Verdict::Refuse(Refused { code, message }) => {
+                let name = name.to_owned();
                 self.refuse(&name, code, &message);
                 false
             }

@@ -21,11 +21,17 @@ struct World {
 
 impl World {
     fn new(name: &str) -> Self {
+        Self::with(name, &[])
+    }
+
+    /// With more options of `watersmeet serve`.
+    fn with(name: &str, options: &[&str]) -> Self {
         let keys = Keys::new(name);
         let (private, public) = keys.make("--ed25519", "key");
         let everything = ["--write", "map", "--write", "other"];
         let [alices, mallorys] = ["alice", "mallory"].map(|subject| token(&private, subject, &everything));
-        World { server: Server::start_with(["--key", &public]), alices, mallorys, _keys: keys }
+        let options: Vec<&str> = ["--key", &public].iter().chain(options).copied().collect();
+        World { server: Server::start_with(options), alices, mallorys, _keys: keys }
     }
 
     async fn alice(&self) -> Client {
@@ -256,4 +262,21 @@ async fn a_replica_stays_its_owners_through_a_crash() {
     let channel = alice.open("other").await;
     tell(&mut alice, channel, &set(&mut Document::new(alices_id), "x", 2)).await;
     assert_eq!(alice.acknowledged(channel).await.seq(alices_id), 1);
+}
+
+/// After a restore of an old backup, clients bring back what they have of others, if the operator lets them.
+#[tokio::test]
+async fn others_edits_are_brought_back_if_anybody_may_bring_them() {
+    let world = World::with("authors", &["--set", "access.authors=any"]);
+    let alice = world.alice().await;
+    let map = alice.open("map");
+    edit(&map, "x", 1).await;
+    let mut relay = world.mallory(MALLORY).await;
+    let channel = relay.open("map").await;
+    let lost = set(&mut gone_on(alice.replica(), &map), "y", 2);
+    tell(&mut relay, channel, &lost).await;
+    assert_eq!(relay.acknowledged(channel).await.seq(alice.replica()), 2);
+    let found = world.alice().await.open("map");
+    patiently("synced", found.synced()).await.unwrap();
+    assert!(found.read(|document| document.register(&["y"]).is_some()));
 }
