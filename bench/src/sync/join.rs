@@ -74,8 +74,8 @@ async fn join(
     // y-websocket opens a document before it has read it, and sends the rest as if it had just been written.
     while replica.digest() != author.digest() {
         let news = patiently("the rest of the document", client.next()).await?;
-        let News::Edits { bytes, .. } = news.map_err(|why| lacks(&why, replica, author))? else { continue };
-        replica.apply(&bytes)?;
+        let News::Edits(edits) = news.map_err(|why| lacks(&why, replica, author))? else { continue };
+        replica.apply(edits)?;
         joined = Joined { time: start.elapsed(), bytes: client.line.bytes() };
     }
     Ok(joined)

@@ -1,7 +1,7 @@
 //! This project's server, and the session that speaks with it.
 
 use super::failure::Failure;
-use super::subject::{News, Replica, Subject, Talk, Word};
+use super::subject::{Edits, News, Replica, Subject, Talk, Word};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -80,9 +80,13 @@ impl Replica for Ours {
         Ok(self.0.since(&before).encode())
     }
 
-    fn apply(&mut self, edits: &[u8]) -> Result<(), Failure> {
+    fn apply(&mut self, edits: Edits) -> Result<(), Failure> {
         let gap = |gap| Failure::new(format!("a delta does not follow: {gap:?}"));
-        self.0.apply(Delta::decode(edits)?).map(|_| ()).map_err(gap)
+        let delta = match edits.delta {
+            Some(delta) => *delta,
+            None => Delta::decode(&edits.bytes)?,
+        };
+        self.0.apply(delta).map(|_| ()).map_err(gap)
     }
 
     fn version(&self) -> Bytes {
@@ -129,11 +133,11 @@ impl Conversation {
             }
             Event::Delta { delta, bytes, .. } => {
                 let count = delta.to().events_beyond(delta.from());
-                news.push_back(News::Edits { bytes, count });
                 if self.wanted.is_some() {
                     self.has.merge(delta.to().clone());
-                    self.look_whether_open(news);
                 }
+                news.push_back(News::Edits(Edits { bytes, count, delta: Some(delta) }));
+                self.look_whether_open(news);
             }
             Event::Acknowledged { version, .. } => news.push_back(News::Safe(version.seq(self.author))),
             _ => {}

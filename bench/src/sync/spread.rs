@@ -80,9 +80,9 @@ async fn join(subject: &dyn Subject, process: &Process<'_>) -> Result<Client, Fa
 async fn read(mut client: Client, sent: Sent) -> Result<Vec<Duration>, Failure> {
     let mut waits = Vec::with_capacity(sent.len());
     while waits.len() < sent.len() {
-        let News::Edits { count, .. } = client.next().await? else { continue };
+        let News::Edits(edits) = client.next().await? else { continue };
         let now = Instant::now();
-        for _ in 0..count {
+        for _ in 0..edits.count {
             let sent = sent.get(waits.len()).and_then(OnceLock::get);
             waits.push(now - *sent.ok_or_else(|| Failure::new("an edit came before it was sent"))?);
         }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use watersmeet_crdt::Delta;
 
 /// What a server's word is worth that an edit is safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +66,20 @@ pub(super) enum News {
     Say(Bytes),
     /// The document is open, and all that it had when it was asked for has come.
     Open,
-    /// Edits came, so many as far as is known.
-    Edits { bytes: Bytes, count: u64 },
+    /// Edits came.
+    Edits(Edits),
     /// So many of this client's edits, in all, are safe, as far as the server's [`Word`] goes.
     Safe(u64),
+}
+
+/// Edits that came.
+#[derive(Debug)]
+pub(super) struct Edits {
+    pub(super) bytes: Bytes,
+    /// So many, as far as is known.
+    pub(super) count: u64,
+    /// As the session decoded them, where it did.
+    pub(super) delta: Option<Box<Delta>>,
 }
 
 /// A document: a map from text to integer.
@@ -80,7 +91,7 @@ pub(super) trait Replica: Send {
     fn set(&mut self, entries: &[(&str, i64)]) -> Result<Bytes, Failure>;
 
     /// Takes in edits.
-    fn apply(&mut self, edits: &[u8]) -> Result<(), Failure>;
+    fn apply(&mut self, edits: Edits) -> Result<(), Failure>;
 
     /// What it has, as its protocol says it.
     fn version(&self) -> Bytes;
@@ -127,7 +138,7 @@ impl Client {
         loop {
             match self.next().await? {
                 News::Open => return Ok(()),
-                News::Edits { bytes, .. } => replica.apply(&bytes)?,
+                News::Edits(edits) => replica.apply(edits)?,
                 News::Say(_) | News::Safe(_) => {}
             }
         }

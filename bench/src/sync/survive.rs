@@ -46,8 +46,8 @@ pub(super) async fn measure(subject: &dyn Subject, edits: usize) -> Result<Figur
 
 async fn hear(client: &mut Client, replica: &mut dyn Replica, entries: usize) -> Result<(), Failure> {
     while replica.digest().0 < entries {
-        if let News::Edits { bytes, .. } = client.next().await? {
-            replica.apply(&bytes)?;
+        if let News::Edits(edits) = client.next().await? {
+            replica.apply(edits)?;
         }
     }
     Ok(())

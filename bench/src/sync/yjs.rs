@@ -7,7 +7,7 @@
 //! ```
 
 use super::failure::Failure;
-use super::subject::{News, Replica, Subject, Talk, Word};
+use super::subject::{Edits, News, Replica, Subject, Talk, Word};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -176,12 +176,12 @@ impl Talk for Conversation {
         match take(&mut rest)? {
             STEP_2 => {
                 let bytes = message.slice_ref(take_bytes(&mut rest)?);
-                news.extend([News::Edits { bytes, count: 0 }, News::Open]);
+                news.extend([News::Edits(Edits { bytes, count: 0, delta: None }), News::Open]);
             }
             UPDATE => {
                 let bytes = message.slice_ref(take_bytes(&mut rest)?);
                 let count = self.count(&bytes)?;
-                news.push_back(News::Edits { bytes, count });
+                news.push_back(News::Edits(Edits { bytes, count, delta: None }));
                 if self.kind == Kind::YWebsocket {
                     self.safe += count;
                     news.push_back(News::Safe(self.safe));
@@ -217,8 +217,8 @@ impl Replica for Yrs {
         Ok(txn.encode_update_v1().into())
     }
 
-    fn apply(&mut self, edits: &[u8]) -> Result<(), Failure> {
-        Ok(self.doc.transact_mut().apply_update(Update::decode_v1(edits)?)?)
+    fn apply(&mut self, edits: Edits) -> Result<(), Failure> {
+        Ok(self.doc.transact_mut().apply_update(Update::decode_v1(&edits.bytes)?)?)
     }
 
     fn version(&self) -> Bytes {
