@@ -15,6 +15,7 @@ use watersmeet_sync::store::{Record, Sqlite, Store};
 
 const DOCUMENTS: usize = 50;
 const RECORD_BYTES: usize = 64;
+const MANY: usize = 100_000;
 const ENTRIES: usize = 100_000;
 
 fn main() {
@@ -25,6 +26,7 @@ fn main() {
     for batch in [1, 10, 100, 1_000] {
         appends(&folder, batch);
     }
+    many_documents(&folder);
     large_document(&folder);
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -68,6 +70,19 @@ fn rate(mut latencies: Vec<Duration>, each: usize) -> String {
     let per_second = (latencies.len() * each) as f64 / total.as_secs_f64();
     let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
     format!("{per_second:>9.0} records/s, p50 {:?}, p99 {:?}", at(50), at(99))
+}
+
+/// A store of many documents: how long it takes to open, since the list of documents is read from end to end.
+fn many_documents(folder: &Path) {
+    let folder = folder.join("many");
+    let store = Sqlite::open(&folder).unwrap();
+    let delta = bytes::Bytes::from(vec![7; RECORD_BYTES]);
+    for part in 0..100 {
+        let records: Vec<_> = (0..MANY / 100).map(|n| record(part * (MANY / 100) + n, &delta)).collect();
+        store.append(&records).unwrap();
+    }
+    drop(store);
+    time("open a store of 100,000 docs", || drop(Sqlite::open(&folder).unwrap()));
 }
 
 /// A document of 100,000 entries: what it takes to load and compact, and what appends of others wait meanwhile.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use watersmeet_client::{Client, DocumentHandle};
 use watersmeet_crdt::{Delta, Document, ReplicaId};
-use watersmeet_sync::store::{Sqlite, Store};
+use watersmeet_sync::store::{Sqlite, Store, check};
 use watersmeet_tests::{Dice, Server, patiently, until};
 
 const KILLS: u64 = 20;
@@ -26,6 +26,8 @@ const DOCUMENTS: usize = 3;
 const KEYS: u64 = 40;
 /// Edits that a writer leaves unacknowledged before it waits.
 const IN_FLIGHT_MAX: u64 = 200;
+/// So that the server is often killed while a snapshot takes the place of a log.
+const SNAPSHOTS_OFTEN: [&str; 4] = ["--set", "limits.tail_deltas=20", "--set", "limits.tail_bytes=2KiB"];
 /// A server lives for at most so many milliseconds after it is ready.
 const LIFE_MILLIS: u64 = 200;
 
@@ -93,6 +95,7 @@ impl Copy {
 
     /// What the store makes of each document.
     fn documents(&self) -> BTreeMap<String, Document> {
+        assert_eq!(check(&self.0).unwrap().flaws, []);
         let store = Sqlite::open(&self.0).unwrap();
         let replay = |name: String| {
             let saved = store.load(&name).unwrap();
@@ -155,7 +158,7 @@ async fn all_agree(server: &Server, writers: &[Arc<Writer>]) {
 async fn every_acknowledged_edit_survives_however_often_the_server_is_killed() {
     let kills = std::env::var("WATERSMEET_CRASHES").ok().map_or(KILLS, |kills| kills.parse().unwrap());
     let mut dice = Dice::new();
-    let mut server = Server::start();
+    let mut server = Server::start_with(SNAPSHOTS_OFTEN);
     let writers: Vec<_> = (0..WRITERS).map(|n| Writer::start(&server.url(), n)).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let start = |writer: &Arc<Writer>| {

@@ -52,7 +52,8 @@ async fn writers(server: &Server, stop: &Arc<AtomicBool>) -> Vec<(Client, Docume
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_commits_acknowledges_and_says_goodbye() {
-    let mut server = Server::start();
+    // The one who hangs holds it up for as long as it may.
+    let mut server = Server::start_with(["--set", "server.drain=3s"]);
     let stop = Arc::new(AtomicBool::new(false));
     let writers = writers(&server, &stop).await;
     // One who asks for a large document again and again, and reads nothing of it.
