@@ -21,6 +21,9 @@ pub struct Limits {
     pub throttle: Duration,
     /// Bytes of a document's state. Edits that would make it larger are refused; removals are not.
     pub document_bytes: usize,
+    /// Replicas that have edited a document. Edits by one more are refused. Below what a version may name (10,000), so that
+    /// whoever waits to send can still write down what it has.
+    pub document_replicas: usize,
     /// How long what was found of a large document's size holds, since to measure it costs as much as it is large.
     pub measured: Duration,
     /// How often one connection shows itself anew in one document. What comes faster is merged: the latest counts.
@@ -96,6 +99,7 @@ impl Default for Limits {
             edits: Rate { per_second: 1_000, burst: 10_000 },
             throttle: Duration::from_millis(250),
             document_bytes: 64 << 20,
+            document_replicas: 9_000,
             measured: Duration::from_secs(1),
             presence_per_second: 20,
             rooms: 10_000,

@@ -1,8 +1,7 @@
 //! Every limit on what a peer may fill, and what happens beyond it: the peer is told which, in so many words, and nothing
 //! that it was told is safe is lost. Limits that end nothing but hold up, such as queues, are shown to lose nothing.
 //!
-//! Two are shown elsewhere: what waits for a reader who does not read (`stopped_reader.rs`), and replicas in a document
-//! (the engine's own tests).
+//! What waits for a reader who does not read is shown in `stopped_reader.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -294,6 +293,29 @@ async fn a_document_that_is_too_large() {
     tell(&mut raw, channel, &edit(&mut document, "c", 4_000)).await;
     raw.acknowledged(channel).await;
     assert_eq!(server.found().await.hash(), document.hash());
+}
+
+/// Nobody can bring a document to where its version can be written and not be read.
+#[tokio::test]
+async fn a_replica_too_many_in_a_document() {
+    let server = Small::open(|limits| limits.document_replicas = 3).await;
+    let (mut raw, channel) = server.raw().await;
+    let mut document = Document::new(MALLORY);
+    for n in 1..=3 {
+        tell(&mut raw, channel, &edit(&mut Document::new(ReplicaId::new(n)), &n.to_string(), 1)).await;
+        raw.acknowledged(channel).await;
+    }
+    let before = server.found().await.hash();
+    tell(&mut raw, channel, &edit(&mut document, "x", 1)).await;
+    let (code, message) = raw.refusal("map").await;
+    assert_eq!(code, Code::Full);
+    assert!(message.contains("map") && message.contains('3'), "{message}");
+    assert_eq!(server.found().await.hash(), before);
+    // Those who are there go on.
+    let mut first = Document::new(ReplicaId::new(1));
+    edit(&mut first, "1", 1);
+    tell(&mut raw, channel, &edit(&mut first, "more", 1)).await;
+    raw.acknowledged(channel).await;
 }
 
 /// A client shows what a full document refused, keeps it, and sends it once something has been removed.

@@ -53,6 +53,7 @@ limits! {
         connections_per_subject: usize,
         throttle: Span,
         document_bytes: Size<usize>,
+        document_replicas: usize,
         measured: Span,
         presence_per_second: u32,
         rooms: usize,

@@ -125,6 +125,7 @@ impl Client {
         for entry in self.entries.values_mut() {
             entry.channel = None;
             (entry.ask_again, entry.look_at_clock, entry.hold) = (None, None, Hold::No);
+            entry.refusal.take_if(|refusal| refusal.code.passes());
         }
         let names: Vec<String> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.report(name));

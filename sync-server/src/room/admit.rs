@@ -10,7 +10,7 @@ use crate::rights::Refused;
 use crate::store::Claim;
 use std::time::{Duration, Instant};
 use watersmeet_crdt::session::Code;
-use watersmeet_crdt::{Delta, Document, ReplicaId};
+use watersmeet_crdt::{Delta, Document, ReplicaId, VersionVector};
 
 /// How large a document is, at most.
 #[derive(Debug)]
@@ -89,6 +89,7 @@ impl Room {
         if gained.is_empty() {
             return Ok(Vec::new());
         }
+        self.check_replicas(&gained)?;
         let claims = match author {
             Some(author) => {
                 let replicas: Vec<ReplicaId> = gained.iter().map(|(replica, _)| replica).collect();
@@ -98,6 +99,18 @@ impl Room {
         };
         self.check_size(delta, bytes)?;
         Ok(claims)
+    }
+
+    /// A document of more replicas than a version can name could be written, and never be read again.
+    fn check_replicas(&self, gained: &VersionVector) -> Result<(), Refused> {
+        let (version, limit) = (self.document.version(), self.limits.document_replicas);
+        let more = gained.iter().filter(|(replica, _)| version.seq(*replica) == 0).count();
+        if more == 0 || version.len() + more <= limit {
+            return Ok(());
+        }
+        let name = &self.name;
+        let message = format!("the document {name:?} may be edited under {limit} replica ids, and has been");
+        Err(Refused::new(Code::Full, message))
     }
 
     fn check_size(&mut self, delta: &Delta, bytes: usize) -> Result<(), Refused> {
