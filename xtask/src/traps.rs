@@ -145,7 +145,12 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
         let test = ["test", "-p", "watersmeet-crdt", "--test", trap.noticed_by];
         let builds = quiet(&[&test[..], &["--no-run"]].concat()).is_ok_and(|output| output.status.success());
         let noticed = quiet(&test).is_ok_and(|output| !output.status.success());
-        println!("{} {}", if builds && noticed { "noticed  " } else { "UNNOTICED" }, trap.name);
+        let result = match (builds, noticed) {
+            (true, true) => "noticed  ",
+            (true, false) => "UNNOTICED",
+            (false, _) => "NOT BUILT",
+        };
+        println!("{result} {}", trap.name);
         if !(builds && noticed) {
             unnoticed.push(trap.name);
         }
@@ -160,6 +165,8 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
 /// A workspace with nothing in it but the core and its derives.
 fn copy_core(root: &Path, copy: &Path) -> Result<(), Error> {
     for member in ["crdt", "crdt-derive"] {
+        // Without what an earlier copy had and the core no longer has.
+        let _ = fs::remove_dir_all(copy.join(member));
         copy_folder(&root.join(member), &copy.join(member))?;
     }
     let manifest = root.join("Cargo.toml");
