@@ -3,7 +3,7 @@
 //! A copy that is not whole never has the name of one: it is written under another, synced, checked, and renamed.
 
 use super::check::{Report, check_file};
-use super::{file_in, lock, open_for_reading};
+use super::{file_in, lock, open_for_reading, sync_entry};
 use crate::store::StoreError;
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
@@ -73,25 +73,10 @@ fn settle(written: Result<Report, StoreError>, partial: &Path, name: &Path) -> R
     let rename = || {
         File::open(partial)?.sync_all()?;
         std::fs::rename(partial, name)?;
-        match name.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) => sync_folder(folder),
-            None => sync_folder(Path::new(".")),
-        }
+        sync_entry(name)
     };
     rename().map_err(|source| copy_error(name, source))?;
     Ok(report)
-}
-
-/// The name in it is on the disk only when the folder is.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Elsewhere folders cannot be synced.
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 fn partial_of(file: &Path) -> PathBuf {

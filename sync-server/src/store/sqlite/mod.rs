@@ -148,13 +148,34 @@ fn open_for_reading(file: &Path) -> Result<Connection, StoreError> {
 
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let folder_error = |source| StoreError::Folder { folder: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(folder_error)?;
+    create_folder(folder).map_err(folder_error)?;
     let file = File::create(folder.join("lock")).map_err(folder_error)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { folder: PathBuf::from(folder) }),
         Err(TryLockError::Error(source)) => Err(folder_error(source)),
     }
+}
+
+/// Creates a folder and those above it, durably: or a crash could take it away, and what was acknowledged with it.
+/// SQLite does the same for its files.
+fn create_folder(folder: &Path) -> std::io::Result<()> {
+    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::create_dir_all(folder)?;
+    missing.into_iter().filter(|folder| !folder.as_os_str().is_empty()).try_for_each(sync_entry)
+}
+
+/// Makes sure that the name of a file or folder is on the disk, which it is when the folder that it is in is.
+#[cfg(unix)]
+fn sync_entry(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Elsewhere folders cannot be synced.
+#[cfg(not(unix))]
+fn sync_entry(_path: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn configure(writer: &Connection) -> rusqlite::Result<()> {

@@ -251,3 +251,12 @@ fn a_compaction_that_stops_half_way_changes_nothing() {
         "a later snapshot stays"
     );
 }
+
+#[test]
+fn a_store_can_be_made_many_folders_deep_and_in_the_current_one() {
+    let folder = Folder::fresh();
+    let deep = folder.0.join("a").join("b");
+    Sqlite::open(&deep).unwrap().append(&[record("a", b"1")]).unwrap();
+    assert_eq!(Sqlite::open(&deep).unwrap().names("", 9).unwrap(), ["a"]);
+    create_folder(Path::new(".")).unwrap();
+}
