@@ -226,3 +226,42 @@ fn stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
         let _ = signal::ctrl_c().await;
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// A log that can be read.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_open_to_the_network_warns_of_it() {
+        let warned = |access: Access, address: &str| {
+            let (origins, known, path_prefix, content) = (Origins::Own, vec![], String::new(), Router::new());
+            let plan = Plan { access, origins, known, path_prefix, content };
+            let log = Log::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                plan.hosts(address.parse().expect("an address"))
+            });
+            let log = log.0.lock().expect("nobody panics").clone();
+            String::from_utf8_lossy(&log).contains("OPEN")
+        };
+        assert!(warned(Access::open(), "0.0.0.0:8080") && warned(Access::open(), "[2001:db8::1]:8080"));
+        assert!(!warned(Access::open(), "127.0.0.1:8080") && !warned(Access::open(), "[::1]:8080"));
+        assert!(!warned(Access::keys([]), "0.0.0.0:8080"));
+    }
+}
