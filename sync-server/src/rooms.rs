@@ -33,6 +33,30 @@ struct Open {
     channels: HashSet<u32>,
     latest: u32,
     warm: Warm,
+    unreadable: Unreadable,
+}
+
+/// Documents that could not be opened, and why: whoever asks again and again for one is told each time, the log once.
+#[derive(Default)]
+struct Unreadable {
+    told: HashMap<Arc<str>, String>,
+}
+
+/// Documents of which is remembered that the log has told of them. Beyond it all are forgotten.
+const TOLD_MAX: usize = 1_000;
+
+impl Unreadable {
+    /// Whether the log has not told of it yet.
+    fn is_news(&mut self, document: &Arc<str>, why: &str) -> bool {
+        if self.told.get(document).is_some_and(|told| told == why) {
+            return false;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(document.clone(), why.to_owned());
+        true
+    }
 }
 
 /// Rooms that nobody is in, in the order in which they were left.
@@ -174,12 +198,15 @@ async fn live(
     match Room::open(name.clone(), channel, &rooms.needs).await {
         Ok(mut room) => {
             tracing::debug!(document = %name, channel, "room opened");
+            rooms.open().unreadable.told.remove(&name);
             if !serve(&rooms, &mut room, (&name, channel), &evicted, &mut queue, &mut counted).await {
                 rooms.forget(&name, channel);
             }
         }
         Err(error) => {
-            tracing::error!(document = %name, %error, "the document cannot be opened");
+            if rooms.open().unreadable.is_news(&name, &error.to_string()) {
+                tracing::error!(document = %name, %error, "the document cannot be opened");
+            }
             rooms.forget(&name, channel);
         }
     }
@@ -243,4 +270,22 @@ async fn turn_away(name: &Arc<str>, channel: u32, mut queue: mpsc::Receiver<Requ
 fn turn_away_one(mailbox: &Mailbox, name: Arc<str>, channel: u32) {
     let message = "the document cannot be read now".to_owned();
     mailbox.answer(Answer::Refused { name, channel, code: Code::Unavailable, message });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_once_of_a_document_that_cannot_be_read() {
+        let mut unreadable = Unreadable::default();
+        let name: Arc<str> = "map".into();
+        assert!(unreadable.is_news(&name, "damaged"));
+        assert!(!unreadable.is_news(&name, "damaged"));
+        assert!(unreadable.is_news(&name, "otherwise damaged"));
+        for number in 0..10 * TOLD_MAX {
+            unreadable.is_news(&number.to_string().into(), "damaged");
+        }
+        assert!(unreadable.told.len() <= TOLD_MAX);
+    }
 }
