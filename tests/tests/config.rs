@@ -112,12 +112,31 @@ async fn the_server_obeys_the_file() {
     assert!(long.status == 400 && long.body.contains("1 to 5 bytes"), "{long:?}");
 }
 
+/// A set of tiles with one point, `points`.
+fn tiles(folder: &Folder) {
+    let point = r#"{"type":"Feature","properties":{"name":"Old mill"},"geometry":{"type":"Point","coordinates":[13.4,52.5]}}"#;
+    let source =
+        folder.write("points.geojson", &format!(r#"{{"type":"FeatureCollection","features":[{point}]}}"#));
+    let mut build = Command::new(binary());
+    build.args(["tiles", "build"]).arg(source).arg("-o").arg(folder.0.join("points.pmtiles"));
+    assert!(build.output().unwrap().status.success());
+}
+
+/// The URL of tiles that a TileJSON names.
+fn tile_url(server: &Server, path: &str) -> String {
+    let answer = get(server.port(), path, &[]);
+    let json: serde_json::Value =
+        serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+    json["tiles"][0].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn everything_is_below_the_path_prefix_and_nothing_elsewhere() {
     let folder = Folder::create("prefix");
     folder.write("index.html", "<title>The app</title>");
+    tiles(&folder);
     let web = folder.0.to_str().unwrap();
-    let server = Server::start_with(["--path-prefix", "/a/maps/", "--web", web]);
+    let server = Server::start_with(["--path-prefix", "/a/maps/", "--web", web, "--tiles", web]);
     let ask = |path: &str| get(server.port(), path, &[("Accept", "text/html")]);
     let client = Client::connect(&server.url().replace("/sync", "/a/maps/sync")).await.unwrap();
     let document = client.open("m/1");
@@ -138,6 +157,15 @@ async fn everything_is_below_the_path_prefix_and_nothing_elsewhere() {
         let nothing = ask(path);
         assert!(nothing.status == 404 && nothing.body.contains("below /a/maps/"), "{path}: {nothing:?}");
     }
+    // TileJSON names what answers: by the request's own name, or by the public one.
+    let here = format!("http://127.0.0.1:{}", server.port());
+    let url = tile_url(&server, "/a/maps/tiles/points.json");
+    let path = url.strip_prefix(&here).unwrap_or_else(|| panic!("{url}"));
+    assert!(path.starts_with("/a/maps/tiles/points/"), "{path}");
+    assert_eq!(get(server.port(), &path.replace("{z}/{x}/{y}", "0/0/0"), &[]).status, 200);
+    let public = ["--public-url", "https://example.org/x/", "--path-prefix", "/a", "--tiles", web];
+    let public = tile_url(&Server::start_with(public), "/a/tiles/points.json");
+    assert!(public.starts_with("https://example.org/x/tiles/points/"), "{public}");
     let wrong = server.run_another_with("127.0.0.1:0", &["--path-prefix", "maps"]).1;
     assert!(wrong.contains("--path-prefix"), "{wrong}");
 }
