@@ -140,10 +140,10 @@ async fn a_connection_ends_with_its_token_and_the_next_one_brings_another() {
     let server = Server::start_with(["--key", &public]);
     let signer = std::fs::read_to_string(&private).unwrap();
     let signer = watersmeet_sync::access::SigningKey::parse(&signer, None).unwrap();
-    // It expires in two seconds, with the 30 by which clocks may differ.
+    // It expires in some five seconds, with the 30 by which clocks may differ.
     let sign = move || {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        let claims = watersmeet_sync::access::Claims::new("alice", now - 28);
+        let claims = watersmeet_sync::access::Claims::new("alice", now - 25);
         signer.sign(&watersmeet_sync::access::Claims { write: vec!["**".parse().unwrap()], ..claims })
     };
     let mut talkative = Raw::greet_with(&server.url(), ReplicaId::new(1), &sign()).await;

@@ -142,7 +142,7 @@ async fn a_presence_that_is_too_large() {
 
 #[tokio::test]
 async fn a_peer_that_falls_silent() {
-    let server = Small::open(|limits| limits.session.idle_millis = 200).await;
+    let server = Small::open(|limits| limits.session.idle_millis = 1_000).await;
     ends(&server, Code::Silent, async |raw, _, _| {
         // It is asked first.
         raw.expect("Ping", |frame| matches!(frame, Frame::Ping).then_some(())).await;
@@ -345,7 +345,7 @@ async fn what_a_full_document_refused_is_kept_until_there_is_room() {
 /// everything that is lacking.
 #[tokio::test]
 async fn edits_that_come_too_fast() {
-    let server = Small::closed(|limits| limits.edits = Rate { per_second: 20, burst: 3 }).await;
+    let server = Small::closed(|limits| limits.edits = Rate { per_second: 1, burst: 3 }).await;
     let (mut raw, channel) = server.raw().await;
     let mut document = Document::new(MALLORY);
     for n in 0..10 {
@@ -353,7 +353,7 @@ async fn edits_that_come_too_fast() {
     }
     let (code, message) = raw.refusal("map").await;
     assert_eq!(code, Code::Rate);
-    assert!(message.contains("20"), "{message}");
+    assert!(message.contains("1 edits a second"), "{message}");
     let has = raw
         .expect("Lacks", |frame| match frame {
             Frame::Refused { .. } => panic!("it is told once, not for each edit"),
@@ -361,7 +361,7 @@ async fn edits_that_come_too_fast() {
             _ => None,
         })
         .await;
-    assert_eq!(has.seq(MALLORY), 3, "what was within the burst");
+    assert!((3..10).contains(&has.seq(MALLORY)), "what was within the burst: {has:?}");
     tell(&mut raw, channel, &document.since(&has)).await;
     assert_eq!(raw.acknowledged(channel).await.seq(MALLORY), 10);
     assert_eq!(server.found().await.hash(), document.hash());
