@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use watersmeet_client::Client;
-use watersmeet_crdt::{Delta, Document, ReplicaId};
+use watersmeet_crdt::{Delta, Document, ReplicaId, Time};
 use watersmeet_sync::access::Access;
 use watersmeet_sync::store::{Record, Store};
 use watersmeet_sync::{Config, Limits, Server};
+use watersmeet_tests::http;
 
 fn count(document: &Document) -> i64 {
     document.counter(&["count"])
@@ -242,5 +243,50 @@ async fn the_store_grows_no_larger_than_it_may() {
     assert!(document.status().not_on_server > 0);
     let size = std::fs::metadata(folder.0.join("documents.sqlite")).unwrap().len();
     assert!(size <= 4 << 20, "{size} bytes");
+    server.stop().await;
+}
+
+/// Who comes by HTTP is told by status what clients are told by frame, and what was refused counts once when it comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_hear_that_edits_cannot_be_stored_and_read_on() {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let limits = Limits { health_kept: Duration::ZERO, mend: Duration::from_millis(10), ..Limits::default() };
+    let server = start(Shared(store.clone()), limits).await;
+    let address = server.url.trim_end_matches("/sync");
+    let port: u16 = address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let ask = async |method: &'static str, path: &'static str, body: Vec<u8>| {
+        let asking = tokio::task::spawn_blocking(move || http::send(port, method, path, &[], &body));
+        patiently("an answer", asking).await.unwrap()
+    };
+    let mut document = Document::new(ReplicaId::new(1));
+    let mut add = || {
+        let before = document.version().clone();
+        document.edit(Time::from_millis(1), |tx| tx.increment(&["count"], 1)).unwrap();
+        document.since(&before).encode().to_vec()
+    };
+    let (first, second) = (add(), add());
+    assert_eq!(ask("POST", "/docs/map/deltas", first).await.status, 200);
+    assert_eq!(ask("GET", "/ready", Vec::new()).await.status, 200);
+
+    store.fails.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let refused = ask("POST", "/docs/map/deltas", second.clone()).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert!(refused.body.contains(r#""code":"unavailable""#), "{refused:?}");
+    }
+    assert_eq!(ask("GET", "/ready", Vec::new()).await.status, 503);
+    let read = ask("GET", "/docs/map", Vec::new()).await;
+    assert!(read.status == 200 && read.body.contains(r#"{"counter":1}"#), "{read:?}");
+
+    store.fails.store(false, Ordering::SeqCst);
+    patiently("it is taken", async {
+        while ask("POST", "/docs/map/deltas", second.clone()).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    let read = ask("GET", "/docs/map", Vec::new()).await;
+    assert!(read.body.contains(r#"{"counter":2}"#), "{read:?}");
     server.stop().await;
 }

@@ -5,8 +5,11 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value as Json, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use watersmeet_client::Client;
@@ -439,5 +442,24 @@ async fn strangers_pages_may_not_use_the_routes_and_own_ones_may() {
     is_refused(&refused, 403, "origin");
     assert_eq!(refused.header("access-control-allow-origin"), None);
     assert_eq!(server.document("map").await.counter(&["count"]), 1);
+    server.stop().await;
+}
+
+/// A body that does not come is not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_is_given_up() {
+    let limits = Limits { upload: Duration::from_millis(20), ..Limits::default() };
+    let server = Running::start_with(Access::open(), limits).await;
+    let port = server.port;
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let head = "POST /docs/map/deltas HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = patiently("an answer", asking).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains(r#""code":"silent""#), "{answer}");
     server.stop().await;
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use watersmeet_client::{Client, DocumentHandle};
-use watersmeet_crdt::Value;
-use watersmeet_tests::{Dice, Server, patiently, until};
+use watersmeet_crdt::{Document, ReplicaId, Time, Value};
+use watersmeet_tests::{Dice, Server, http, patiently, until};
 
 const EDITS: usize = 10_000;
 const WRITERS: usize = 8;
@@ -130,5 +130,27 @@ async fn all_agree(writers: &[Arc<Writer>]) {
     }
     for (name, hashes) in hashes {
         assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{name} differs: {hashes:x?}");
+    }
+}
+
+/// 200 by HTTP is the same promise.
+#[test]
+fn what_was_answered_by_http_is_on_the_disk() {
+    const EDITS: i64 = 100;
+    let mut server = Server::start();
+    let mut document = Document::new(ReplicaId::new(7));
+    for round in 1..=3 {
+        for _ in 0..EDITS {
+            let before = document.version().clone();
+            document.edit(Time::from_millis(1), |tx| tx.increment(&["count"], 1)).unwrap();
+            let delta = document.since(&before).encode();
+            let answer = http::send(server.port(), "POST", "/docs/map/deltas", &[], &delta);
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        server.kill_9();
+        server.restart();
+        let count = format!(r#"{{"counter":{}}}"#, round * EDITS);
+        let read = http::get(server.port(), "/docs/map", &[]);
+        assert!(read.body.contains(&count), "{count} is not in {read:?}");
     }
 }
