@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
-/// A document's whole state, as the engine writes it ([`docs/wire.md`]).
+/// A document's whole state, as the engine writes it (`docs/wire.md`).
 pub(super) const SNAPSHOT: &str = "application/vnd.watersmeet.snapshot";
 /// What somebody lacks of a document.
 pub(super) const DELTA: &str = "application/vnd.watersmeet.delta";
