@@ -37,11 +37,13 @@ fn delta(root: &Path) -> Result<PathBuf, Error> {
 
 fn ask(root: &Path, program: &Path, address: &str, delta: &Path) -> Result<(), Error> {
     let document = format!("{address}/openapi.json");
-    let mut asking = command(program, ["run", &document, "--url", address]);
-    asking.current_dir(root.join("xtask/schemathesis")).env("SERVER", address).env("DELTA", delta);
-    // It would keep what it made up beside its configuration.
-    asking.args(["--generation-database", ":memory:"]).env("PYTHONDONTWRITEBYTECODE", "1");
-    run(&mut asking)
+    let own = root.join("xtask/schemathesis");
+    let mut asking = command(program, ["--config-file"]);
+    asking.arg(own.join("schemathesis.toml")).args(["run", &document, "--url", address]);
+    asking.env("SCHEMATHESIS_HOOKS", own.join("hooks.py")).env("SERVER", address).env("DELTA", delta);
+    // It keeps what it made up where it runs, and compiles its hooks where they are.
+    asking.current_dir(target(root).join("schemathesis")).env("PYTHONDONTWRITEBYTECODE", "1");
+    run(asking.args(["--generation-database", ":memory:"]))
 }
 
 /// The program; installed, if it is not there.
