@@ -10,8 +10,7 @@ mod sync;
 
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: watersmeet-bench crdt [--quick] | sync [--quick] [--peer NAME]... [--only TEXT] | codec";
+const USAGE: &str = "usage: watersmeet-bench crdt [--quick] | sync [--quick] [--rounds N] [--peer NAME]... [--only TEXT] | codec";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
   test [--crashes N]               every test there is; ends with `N passed, M failed`; kills the server N times (20)
   wasm                             the WASM module, the npm package and the web app
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
-  bench sync [--quick] [--peer NAME]... [--only TEXT]
+  bench sync [--quick] [--rounds N] [--peer NAME]... [--only TEXT]
                                    the server under load, beside other servers; writes target/bench/sync.json
   schemathesis                     ask a server as its OpenAPI document says one can; installs schemathesis under target/
   fuzz [--seconds N] [TARGET]      feed every decoder and session with bytes from strangers, for N seconds each (60)

@@ -24,6 +24,8 @@ const FILES: u64 = 20_000;
 #[derive(Debug, Default)]
 struct Options {
     quick: bool,
+    /// How often each workload is run, if not as usual.
+    rounds: Option<usize>,
     /// The peers that are wanted; all if none is named.
     peers: Vec<String>,
     /// Only workloads whose name has this in it.
@@ -52,6 +54,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match *argument {
                 "--quick" => options.quick = true,
+                "--rounds" => options.rounds = Some(arguments.next()?.parse().ok()?),
                 "--only" => options.only = Some((*arguments.next()?).to_owned()),
                 "--peer" => options.peers.push((*arguments.next()?).to_owned()),
                 _ => return None,
@@ -78,6 +81,7 @@ async fn run(options: &Options) {
     let start = Instant::now();
     let subjects = subjects(options);
     let (scale, rounds) = if options.quick { (10, 1) } else { (1, ROUNDS) };
+    let rounds = options.rounds.unwrap_or(rounds);
     let mut report = Report::new();
     for workload in workloads(scale) {
         if options.only.as_ref().is_some_and(|only| !workload.name.contains(only.as_str())) {

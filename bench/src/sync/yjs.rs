@@ -9,7 +9,7 @@
 use super::failure::Failure;
 use super::subject::{Edits, News, Replica, Subject, Talk, Word};
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use yrs::block::ClientID;
@@ -108,7 +108,7 @@ impl Subject for Yjs {
             prefix,
             version: replica.version(),
             safe: 0,
-            heard: BTreeMap::new(),
+            heard: Doc::new(),
         }))
     }
 
@@ -124,8 +124,8 @@ struct Conversation {
     prefix: Vec<u8>,
     version: Bytes,
     safe: u64,
-    /// How far the edits of others go that were heard. An update may hold several.
-    heard: BTreeMap<ClientID, u32>,
+    /// The edits that were heard.
+    heard: Doc,
 }
 
 impl Conversation {
@@ -138,15 +138,18 @@ impl Conversation {
 }
 
 impl Conversation {
-    /// How many edits an update has that were not heard before. Each takes one tick of its author's clock here.
+    /// How many edits came with an update. y-websocket passes on each as it is; Hocuspocus may join several, so they are
+    /// counted by what they add to a document, where each takes one tick of its author's clock.
     fn count(&mut self, update: &[u8]) -> Result<u64, Failure> {
-        let mut count = 0;
-        for (client, clock) in Update::decode_v1(update)?.state_vector().iter() {
-            let heard = self.heard.entry(*client).or_default();
-            count += u64::from(clock.saturating_sub(*heard));
-            *heard = (*heard).max(*clock);
+        if self.kind == Kind::YWebsocket {
+            return Ok(1);
         }
-        Ok(count)
+        let ticks = |doc: &Doc| -> u64 {
+            doc.transact().state_vector().iter().map(|(_, clock)| u64::from(*clock)).sum()
+        };
+        let before = ticks(&self.heard);
+        self.heard.transact_mut().apply_update(Update::decode_v1(update)?)?;
+        Ok(ticks(&self.heard) - before)
     }
 }
 
