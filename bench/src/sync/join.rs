@@ -25,19 +25,23 @@ pub(super) async fn measure(subject: &dyn Subject, entries: usize) -> Result<Fig
     let mut author = subject.replica(1_000);
     fill(subject, &process, author.as_mut(), &keys).await?;
     let mut figures = Figures::default();
-    for _ in 0..TIMES {
+    // Somebody has it open all the time: some servers forget a document at once when nobody has.
+    let mut keeper = subject.replica(2);
+    let keeping = Client::join(subject, process.address, DOCUMENT, keeper.as_mut()).await?;
+    for round in 1..=TIMES {
         let mut replica = subject.replica(1);
         join(subject, &process, replica.as_mut(), author.as_ref())
             .await?
             .tell(&mut figures, "cold join, warm server");
         // It comes back after others have edited.
         for key in &keys[..LACKED] {
-            say(subject, &process, &[author.set(&[(key, 1)])?]).await?;
+            say(subject, &process, &[author.set(&[(key, -(round as i64))])?]).await?;
         }
         join(subject, &process, replica.as_mut(), author.as_ref())
             .await?
             .tell(&mut figures, "rejoin lacking 10 edits");
     }
+    drop(keeping);
     tokio::time::sleep(SETTLE).await;
     process.kill()?;
     process.restart()?;
