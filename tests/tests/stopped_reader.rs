@@ -17,7 +17,7 @@ const SECONDS: u64 = 10;
 /// At least so much is written while the reader is stopped.
 const WRITTEN_BYTES_MIN: usize = 96 << 20;
 /// The server's memory grows by less than that: what it keeps of the document, and of the log's tail, and slack.
-const GROWTH_BYTES_MAX: u64 = 40 << 20;
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
 /// What waits for the reader is less than that: what two sockets buffer, a mailbox, and the group.
 const WAITING_BYTES_MAX: usize = 24 << 20;
 const WRITERS: usize = 4;
