@@ -17,13 +17,19 @@ use watersmeet_crdt::{Delta, Document, ReplicaId, VersionVector};
 pub(super) struct Size {
     /// Its state is not larger: every delta since it was measured is counted whole.
     at_most: usize,
+    /// How large it was when it was measured last, and when that was.
+    state: usize,
     measured: Option<Instant>,
 }
+
+/// To measure costs as much as the document is large. Where this part of it has come since the last time, that is little
+/// beside what the edits cost, and no edit is refused only because nobody looked.
+const PART_WORTH_MEASURING: usize = 8;
 
 impl Size {
     /// Of a document that was read from so many bytes.
     pub(super) fn at_most(bytes: usize) -> Self {
-        Size { at_most: bytes, measured: None }
+        Size { at_most: bytes, state: bytes, measured: None }
     }
 
     /// Counts a delta that others have let in.
@@ -33,7 +39,7 @@ impl Size {
 
     /// Whether `delta`, of so many bytes, leaves the document within `limit`. What it removes may make room for what it
     /// adds, so at the limit it is tried out; that costs as much as the document is large, and is not done again before
-    /// `holds` has passed.
+    /// `holds` has passed or much has come.
     fn takes(
         &mut self,
         document: &Document,
@@ -47,12 +53,14 @@ impl Size {
             self.at_most = at_most;
             return true;
         }
-        if self.measured.is_some_and(|at| at.elapsed() < holds) {
+        let much_has_come = self.at_most - self.state.min(self.at_most) > self.state / PART_WORTH_MEASURING;
+        if !much_has_come && self.measured.is_some_and(|at| at.elapsed() < holds) {
             return false;
         }
         let (now, then) = (state_bytes(document), bytes_after(document, delta));
         let fits = then <= limit.max(now);
-        *self = Size { at_most: if fits { then } else { now }, measured: Some(Instant::now()) };
+        let state = if fits { then } else { now };
+        *self = Size { at_most: state, state, measured: Some(Instant::now()) };
         fits
     }
 }
@@ -148,5 +156,51 @@ impl Room {
             }
         }
         Ok(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watersmeet_crdt::Time;
+
+    const LIMIT: usize = 64 << 10;
+    /// Longer than the test.
+    const HOLDS: Duration = Duration::from_secs(3_600);
+
+    /// Writes a text under a key as often as is said, as long as it is let in; how often it was.
+    fn write(size: &mut Size, document: &mut Document, times: usize, key: impl Fn(usize) -> String) -> usize {
+        let value = |n: usize| format!("{n:01000}");
+        let mut took = 0;
+        for n in 0..times {
+            let mut author = document.clone();
+            let before = author.version().clone();
+            author.edit(Time::default(), |tx| tx.set(&[&key(n)], value(n))).unwrap();
+            let delta = author.since(&before);
+            if size.takes(document, &delta, delta.encode().len(), LIMIT, HOLDS) {
+                document.apply(delta).unwrap();
+                took += 1;
+            }
+        }
+        took
+    }
+
+    /// Far more is written in no time than the document may have, and nearly nothing of it stays.
+    #[test]
+    fn what_is_overwritten_does_not_count_however_fast_it_comes() {
+        let mut document = Document::new(ReplicaId::new(1));
+        let mut size = Size::at_most(0);
+        assert_eq!(write(&mut size, &mut document, 500, |n| format!("{}", n % 4)), 500);
+    }
+
+    #[test]
+    fn a_full_document_is_not_measured_for_every_edit() {
+        let mut document = Document::new(ReplicaId::new(1));
+        let mut size = Size::at_most(0);
+        let took = write(&mut size, &mut document, 200, |n| n.to_string());
+        assert!((LIMIT / 1_100..=LIMIT / 1_000).contains(&took), "{took} texts of 1,000 bytes");
+        let measured = size.measured;
+        assert_eq!(write(&mut size, &mut document, 100, |n| format!("more {n}")), 0);
+        assert_eq!(size.measured, measured);
     }
 }
