@@ -30,6 +30,8 @@ pub(crate) struct Serve {
 /// Why the server could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
+    #[error(transparent)]
+    Limit(#[from] watersmeet_sync::OutOfRange),
     #[error(
         "port {} at {} is taken; stop what listens there, or choose another with --listen {}:PORT (0 for any that is free)",
         .0.port(), .0.ip(), .0.ip()
@@ -103,6 +105,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn of(settings: &Settings) -> Result<Self, ServeError> {
         let server = &settings.server;
+        settings.limits().check()?;
         let known = known_origins(server)?;
         let any = server.allow_origin.iter().any(|origin| origin == "*");
         Ok(Plan {

@@ -11,6 +11,7 @@ use crate::store::{Store, StoreError};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use watersmeet_crdt::Delta;
 
 /// A document's log is long, and who wants to know the bytes of the snapshot that took its place.
 struct Job {
@@ -71,6 +72,12 @@ async fn run(store: Arc<dyn Store>, metrics: Arc<Metrics>, mut waiting: mpsc::Re
 fn compact(store: &dyn Store, name: &str) -> Result<usize, StoreError> {
     let replayed = replay(name, store.load(name)?)?;
     let state = replayed.document.encode_state();
+    // The log goes when the snapshot counts; so it counts only if it can be read.
+    Delta::decode(&state).map_err(|source| StoreError::Undecodable {
+        document: name.to_owned(),
+        number: replayed.tail.last(),
+        source,
+    })?;
     store.compact(name, replayed.tail.last(), &state)?;
     Ok(state.len())
 }

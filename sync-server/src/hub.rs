@@ -52,6 +52,7 @@ impl Hub {
         hosts: Hosts,
         store: Arc<dyn Store>,
     ) -> Result<Arc<Self>, ServerError> {
+        limits.check()?;
         let limits = Arc::new(limits);
         let replica = ReplicaId::new(getrandom::u64().map_err(ServerError::Random)?);
         let metrics = Metrics::new();

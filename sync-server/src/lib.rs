@@ -60,7 +60,7 @@ mod trace;
 pub use config::Config;
 pub use hosts::Hosts;
 pub use http::router;
-pub use limits::{Limits, Rate};
+pub use limits::{Limits, OutOfRange, Rate};
 pub use origin::{NoOrigin, Origin, Origins};
 
 use access::Access;
@@ -77,6 +77,9 @@ pub enum ServerError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A limit that cannot be.
+    #[error(transparent)]
+    Limit(#[from] OutOfRange),
     /// The committer's thread could not be started.
     #[error("the thread that writes could not be started: {0}")]
     Thread(std::io::Error),

@@ -131,3 +131,65 @@ impl Default for Limits {
         }
     }
 }
+
+/// A limit that cannot be what it is said to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit `{name}` is {value}, and must be from {least} to {most}")]
+pub struct OutOfRange {
+    /// Its name.
+    pub name: &'static str,
+    /// What was said.
+    pub value: u64,
+    /// The least that it can be.
+    pub least: u64,
+    /// The most.
+    pub most: u64,
+}
+
+/// Replicas that a version can name, and so a document at rest.
+const REPLICAS_MAX: u64 = 10_000;
+
+impl Limits {
+    /// Whether a server can live with them.
+    ///
+    /// # Errors
+    /// The first that is out of its range.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        let (queue, any) = (tokio::sync::Semaphore::MAX_PERMITS as u64, u64::MAX);
+        let ranges = [
+            ("connections", self.connections as u64, queue),
+            ("document_replicas", self.document_replicas as u64, REPLICAS_MAX),
+            ("edits_per_second", self.edits.per_second.into(), any),
+            ("edits_burst", self.edits.burst.into(), any),
+            ("room_queue", self.room_queue as u64, queue),
+            ("room_batch", self.room_batch as u64, any),
+            ("messages_at_once", self.messages_at_once as u64, any),
+            ("commit_queue", self.commit_queue as u64, queue),
+            ("commit_batch", self.commit_batch as u64, any),
+            ("compact_queue", self.compact_queue as u64, queue),
+            ("renderings", self.renderings as u64, queue),
+        ];
+        let least = 1;
+        match ranges.into_iter().find(|(_, value, most)| !(least..=*most).contains(value)) {
+            Some((name, value, most)) => Err(OutOfRange { name, value, least, most }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_cannot_be_is_named() {
+        assert_eq!(Limits::default().check(), Ok(()));
+        let wrong = |limits: Limits| limits.check().map_err(|wrong| wrong.name);
+        assert_eq!(wrong(Limits { commit_batch: 0, ..Limits::default() }), Err("commit_batch"));
+        assert_eq!(wrong(Limits { connections: usize::MAX, ..Limits::default() }), Err("connections"));
+        assert_eq!(
+            wrong(Limits { document_replicas: 10_001, ..Limits::default() }),
+            Err("document_replicas")
+        );
+    }
+}

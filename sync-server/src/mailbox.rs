@@ -179,9 +179,12 @@ impl Mailbox {
         }
     }
 
-    /// Forgets who is shown on a channel: the peer has left it.
-    pub(crate) fn forget_presence(&self, channel: u32) {
+    /// Forgets who is shown on a channel, and what was to be answered to edits on it: the peer has left it, and when it
+    /// comes back says everything again.
+    pub(crate) fn forget(&self, channel: u32) {
         let Kept { letters, shown } = &mut *self.kept();
+        letters.refused.remove(&channel);
+        letters.lacks.remove(&channel);
         letters.presence.retain(|(on, _), _| *on != channel);
         shown.retain(|(on, _)| *on != channel);
     }
@@ -285,9 +288,9 @@ mod tests {
         show(0);
         mailbox.take();
         show(1);
-        mailbox.forget_presence(2);
+        mailbox.forget(2);
         assert_eq!(mailbox.kept().shown, BTreeSet::from([(1, GuestId(0))]));
-        mailbox.forget_presence(1);
+        mailbox.forget(1);
         assert!(mailbox.kept().shown.is_empty() && mailbox.take().presence.is_empty());
     }
 

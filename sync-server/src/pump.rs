@@ -33,6 +33,13 @@ fn close_code(code: Code) -> u16 {
     4_000 + code as u16
 }
 
+/// Bytes of messages that are read from one socket before what follows from them is done.
+const BYTES_AT_ONCE: usize = 1 << 20;
+
+fn bytes_of(message: &Message) -> usize {
+    if let Message::Binary(frame) = message { frame.len() } else { 0 }
+}
+
 /// Serves one connection until it ends.
 pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, rights: Rights) {
     let metrics = hub.metrics.clone();
@@ -117,6 +124,10 @@ impl Connection {
                 () = &mut stopped => Err(self.finish().await),
             };
             if let Err(end) = result {
+                if matches!(end, End::Gone) {
+                    // What it said before it went counts; its own errors do not matter any more.
+                    let _ = self.settle().await;
+                }
                 return end;
             }
         }
@@ -192,10 +203,17 @@ impl Connection {
 
     /// Takes in what came, and what has come in the meantime.
     fn on_progress(&mut self, progress: Progress) -> Result<(), End> {
-        let mut next = Some(progress);
+        let (mut next, mut bytes) = (Some(progress), 0);
         for _ in 0..self.hub.limits.messages_at_once {
             match next {
-                Some(Progress::Read(message)) => self.receive(message)?,
+                Some(Progress::Read(message)) => {
+                    bytes += bytes_of(&message);
+                    self.receive(message)?;
+                    // Large ones wait for room among all that wait in the server, before more is read.
+                    if bytes > BYTES_AT_ONCE {
+                        return Ok(());
+                    }
+                }
                 Some(Progress::Broken(error)) => return Err(self.broken(error)),
                 Some(Progress::Gone) => return Err(End::Gone),
                 Some(Progress::Written) | None => break,
@@ -299,12 +317,12 @@ impl Connection {
 
     /// Whether an edit that came on a channel goes to its room.
     fn is_taken(&mut self, channel: u32) -> bool {
-        let Some(name) = self.session.name(channel) else { return false };
-        match self.rights.judge(&self.hub, channel, name) {
+        // Not as the session has it: it may have read on, up to the channel's end.
+        let Some(name) = self.doors.get(&channel).map(|door| door.name.clone()) else { return false };
+        match self.rights.judge(&self.hub, channel, &name) {
             Verdict::Take => true,
             Verdict::Ignore => false,
             Verdict::Refuse(Refused { code, message }) => {
-                let name = name.to_owned();
                 self.refuse(&name, code, &message);
                 false
             }

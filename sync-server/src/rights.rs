@@ -97,6 +97,14 @@ impl Rights {
         self.grant.as_ref().and_then(Grant::expires).is_some_and(|expires| expires <= now)
     }
 
+    /// That the token has not expired, for whoever has waited since it was looked at.
+    pub(crate) fn is_valid(&self) -> Result<(), Refused> {
+        match self.have_expired(crate::pump::now()) {
+            true => Err(Refused::new(Code::Expired, "the token has expired; connect again with another")),
+            false => Ok(()),
+        }
+    }
+
     /// Whether the document of that name may be opened.
     pub(crate) fn may_open(&self, name: &str) -> Result<(), Refused> {
         self.may(Right::Read, name)
@@ -107,7 +115,7 @@ impl Rights {
         if self.throttled.contains_key(&channel) {
             return Verdict::Ignore;
         }
-        if let Err(refused) = self.may(Right::Write, name) {
+        if let Err(refused) = self.may(Right::Write, name).and_then(|()| self.is_valid()) {
             return Verdict::Refuse(refused);
         }
         let now = Instant::now();

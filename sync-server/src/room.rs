@@ -309,7 +309,7 @@ impl Room {
                 self.refused.remove(&guest);
                 if let Some(left) = self.guests.remove(&guest) {
                     self.show_absence(guest, &left);
-                    left.mailbox.forget_presence(self.channel);
+                    left.mailbox.forget(self.channel);
                 }
             }
             Request::CatchUp { guest, has } => {

@@ -20,6 +20,7 @@ use watersmeet_crdt::session::Code;
 /// The way into a room.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
+    pub(crate) name: Arc<str>,
     pub(crate) channel: u32,
     pub(crate) requests: mpsc::Sender<Request>,
     /// Told when a warm room is to end.
@@ -120,7 +121,8 @@ impl Rooms {
         }
         let name: Arc<str> = name.into();
         let (requests, queue) = mpsc::channel(self.needs.limits.room_queue);
-        let door = Door { channel: open.free_channel(), requests, evicted: Arc::default() };
+        let door =
+            Door { name: name.clone(), channel: open.free_channel(), requests, evicted: Arc::default() };
         open.doors.insert(name.clone(), door.clone());
         let span = tracing::debug_span!("document", document = &*name);
         let life = live(self.clone(), name, door.channel, door.evicted.clone(), queue);
@@ -261,7 +263,7 @@ async fn serve(
 async fn turn_away(name: &Arc<str>, channel: u32, mut queue: mpsc::Receiver<Request>) {
     queue.close();
     while let Some(request) = queue.recv().await {
-        if let Request::Join { mailbox, .. } = request {
+        if let Request::Join { mailbox, .. } | Request::Visit { mailbox, .. } = request {
             turn_away_one(&mailbox, name.clone(), channel);
         }
     }

@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
+/// What a frame that waits takes in memory besides its bytes.
+const FRAME_BYTES: usize = 64;
+
 /// What became of waiting.
 #[derive(Debug)]
 pub(crate) enum Progress {
@@ -70,7 +73,7 @@ impl Socket {
 
     /// Queues one message.
     pub(crate) fn send(&mut self, frame: Bytes) {
-        self.waiting_bytes += frame.len();
+        self.waiting_bytes += frame.len() + FRAME_BYTES;
         self.waiting.push_back(frame);
     }
 
@@ -157,7 +160,7 @@ impl Socket {
         while !self.waiting.is_empty() {
             ready!(Pin::new(&mut self.socket).poll_ready(context))?;
             if let Some(frame) = self.waiting.pop_front() {
-                self.waiting_bytes -= frame.len();
+                self.waiting_bytes -= frame.len() + FRAME_BYTES;
                 self.sent_bytes.inc_by(frame.len() as u64);
                 self.fed = true;
                 Pin::new(&mut self.socket).start_send(Message::Binary(frame))?;

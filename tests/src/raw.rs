@@ -148,6 +148,14 @@ impl Raw {
         let _ = self.sink.send(message).await;
     }
 
+    /// Sends messages in one go, so that the server finds them together.
+    pub async fn send_together(&mut self, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            let _ = self.sink.feed(message).await;
+        }
+        let _ = self.sink.flush().await;
+    }
+
     /// The bytes of the next binary message; none once the connection is closed.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {

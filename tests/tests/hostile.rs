@@ -326,3 +326,28 @@ async fn a_stalled_reader_costs_bounded_memory_and_catches_up() {
 fn done(replica: &Document, writer: &DocumentHandle) -> bool {
     replica.hash() == writer.read(|document| document.hash())
 }
+
+/// Who edits and leaves at once: the document, or the connection.
+#[tokio::test]
+async fn what_is_said_just_before_leaving_counts() {
+    let server = Server::start();
+    let mut left = Vec::new();
+    for n in 0..20 {
+        let replica = ReplicaId::new(100 + n);
+        let mut raw = Raw::greet(&server.url(), replica).await;
+        let channel = raw.open("map").await;
+        let mut document = Document::new(replica);
+        document.edit(Time::default(), |tx| tx.set(&[&n.to_string()], true)).unwrap();
+        let delta = document.encode_state();
+        let edit = Message::Binary(Frame::Delta { channel, delta: &delta }.encode().into());
+        let leave = match n % 2 {
+            0 => Message::Binary(Frame::Close { channel }.encode().into()),
+            _ => Message::Close(None),
+        };
+        raw.send_together([edit, leave]).await;
+        left.push(raw);
+    }
+    let client = Client::connect(&server.url()).await.unwrap();
+    let document = client.open("map");
+    until("every edit is there", || document.read(|document| document.len()) == 20).await;
+}

@@ -28,6 +28,7 @@ pub use frame::{Frame, PROTOCOL};
 pub use limits::{Code, Limits, Violation};
 pub use token::Token;
 
+use crate::dot::REPLICAS_MAX;
 use crate::{Delta, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -330,7 +331,13 @@ impl Session {
             self.refuse(&name, Code::ClockSkew, &message);
             return Ok(());
         }
-        self.channel(channel, "Delta")?.peer_has.merge(delta.to().clone());
+        let peer_has = &mut self.channel(channel, "Delta")?.peer_has;
+        // What a peer claims to have is kept before anybody has judged it.
+        let more = delta.to().iter().filter(|(replica, _)| peer_has.seq(*replica) == 0).count();
+        if peer_has.len() + more > REPLICAS_MAX {
+            return Err(Violation::Limit { what: "replicas in a document", limit: REPLICAS_MAX });
+        }
+        peer_has.merge(delta.to().clone());
         self.tell(Event::Delta { channel, delta: Box::new(delta), bytes });
         Ok(())
     }

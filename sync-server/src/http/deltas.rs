@@ -107,6 +107,8 @@ async fn commit(
     let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(hub.limits.inbound_bytes);
     let permit = hub.inbound.clone().acquire_many_owned(weight).await;
     let permit = permit.map_err(|_| Refusal::stopping())?;
+    // The body may have been long in coming.
+    visitor.rights.is_valid().map_err(Refusal::of)?;
     let author = visitor.rights.author(hub);
     let edit = Edit { guest: visitor.guest, author, delta, bytes, came, permit };
     visitor.ask(Request::Edit(edit)).await?;

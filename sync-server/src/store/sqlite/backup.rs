@@ -3,7 +3,7 @@
 //! A copy that is not whole never has the name of one: it is written under another, synced, checked, and renamed.
 
 use super::check::{Report, check_file};
-use super::{file_in, lock, open_for_reading, sync_entry};
+use super::{check_log, file_in, lock, open_for_reading, sync_entry};
 use crate::store::StoreError;
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
@@ -17,7 +17,15 @@ use std::time::Duration;
 /// # Errors
 /// If there is no store, the copy cannot be written, or there is damage in it; then there is no new `out`.
 pub fn backup(folder: &Path, out: &Path) -> Result<Report, StoreError> {
-    let source = open_for_reading(&file_in(folder))?;
+    let file = file_in(folder);
+    if out.canonicalize().is_ok_and(|out| file.canonicalize().is_ok_and(|file| file == out)) {
+        return Err(copy_error(out, std::io::Error::other("that is the store itself; choose another file")));
+    }
+    // If nobody writes to it. Whoever does has looked at the log when it started.
+    if let Ok(_lock) = lock(folder) {
+        check_log(folder)?;
+    }
+    let source = open_for_reading(&file)?;
     let partial = partial_of(out);
     remove(&partial)?;
     let written = write(&source, &partial).map_err(StoreError::Write).and_then(|()| sound(&partial));
@@ -30,6 +38,12 @@ pub fn backup(folder: &Path, out: &Path) -> Result<Report, StoreError> {
 /// If the backup is damaged, the folder has something in it, or a server runs on it; then nothing is changed.
 pub fn restore(from: &Path, folder: &Path) -> Result<Report, StoreError> {
     sound(from)?;
+    let mut log = from.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        let why = "it has a write-ahead log beside it, so it is a store and no backup; make one with `watersmeet store backup`";
+        return Err(copy_error(from, std::io::Error::other(why)));
+    }
     let _lock = lock(folder)?;
     let folder_error = |source| StoreError::Folder { folder: folder.to_owned(), source };
     for entry in std::fs::read_dir(folder).map_err(folder_error)? {

@@ -33,6 +33,8 @@ use writer::{Writer, sweep_rows};
 /// Pages in the write-ahead log, about, before they are moved into the database: 32 MiB. The more, the more often a
 /// page that is written again and again is moved only once; the less, the sooner a start after a crash is through.
 const LOG_PAGES: u32 = 8_192;
+/// Bytes that the log keeps of its file when it begins anew.
+const LOG_BYTES_KEPT: u32 = 64 << 20;
 
 /// Documents in one database file. See [`Store`] for what it promises.
 #[derive(Debug)]
@@ -182,7 +184,12 @@ fn configure(writer: &Connection) -> rusqlite::Result<()> {
     writer.pragma_update(None, "journal_mode", "WAL")?;
     // Sync the log at every commit: what is acknowledged survives the loss of power.
     writer.pragma_update(None, "synchronous", "FULL")?;
+    // On systems where a sync alone leaves it in the disk's own cache.
+    writer.pragma_update(None, "fullfsync", true)?;
+    writer.pragma_update(None, "checkpoint_fullfsync", true)?;
     writer.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    // What the log grew to beside a long reader is given back when it begins anew.
+    writer.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     // Notice a page that makes no sense before following where it points.
     writer.pragma_update(None, "cell_size_check", true)?;
     // Rooms come and go by name, each with a handful of statements.
