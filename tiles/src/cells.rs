@@ -9,7 +9,7 @@
 //! layers: count, each
 //!   name | keys: count, texts | values: count, each kind byte and value
 //!   features: count, each
-//!     id | min zoom | weight | tags: count, pairs | kind: 0 points, 1 lines, 2 polygons | parts: count, each
+//!     id | min zoom | max zoom | weight | tags: count, pairs | kind: 0 points, 1 lines, 2 polygons | parts: count, each
 //!       point: 2 steps
 //!       line:  path
 //!       ring:  path | 2 steps to the dot | dot zoom | shape zoom
@@ -89,7 +89,7 @@ impl Writer {
 
     fn feature(&mut self, feature: &Feature, keys: &Renumbering, values: &Renumbering) {
         self.number(feature.id);
-        self.out.push(feature.min_zoom);
+        self.out.extend_from_slice(&[feature.min_zoom, feature.max_zoom]);
         self.number(feature.weight.into());
         self.number(feature.tags.len() as u64);
         for (key, value) in feature.tags.iter() {
@@ -203,7 +203,7 @@ impl Reader<'_> {
         let keys = self.list(1, "keys", |reader| reader.cursor.text("a key").map(Arc::from))?;
         let values = self.list(2, "values", Self::value)?;
         let (key_count, value_count) = (keys.len(), values.len());
-        let features = self.list(6, "features", |reader| reader.feature(key_count, value_count))?;
+        let features = self.list(7, "features", |reader| reader.feature(key_count, value_count))?;
         Ok(CellLayer { dictionary: Arc::new(Dictionary { name, keys, values }), features })
     }
 
@@ -224,7 +224,7 @@ impl Reader<'_> {
 
     fn feature(&mut self, keys: usize, values: usize) -> Result<Feature, Malformed> {
         let id = self.cursor.varint("an id")?;
-        let min_zoom = self.cursor.byte("a zoom")?;
+        let [min_zoom, max_zoom] = [self.cursor.byte("a zoom")?, self.cursor.byte("a zoom")?];
         let weight = self.cursor.narrow("a weight")?;
         let tags = self.list(2, "tags", |reader| {
             Ok((reader.index(keys, "a tag's key")?, reader.index(values, "a tag's value")?))
@@ -236,7 +236,7 @@ impl Reader<'_> {
             2 => Geometry::Polygons(self.list(5, "rings", Self::ring)?),
             _ => return Err(Malformed::Meaningless("a geometry's kind")),
         };
-        Ok(Feature { id, tags: tags.into(), min_zoom, weight, geometry })
+        Ok(Feature { id, tags: tags.into(), min_zoom, max_zoom, weight, geometry })
     }
 
     fn index(&mut self, count: usize, what: &'static str) -> Result<u32, Malformed> {
@@ -292,6 +292,7 @@ mod tests {
             id: id as u64,
             tags: vec![(0, u32::try_from(id).unwrap()), (1, 4)].into(),
             min_zoom: 2,
+            max_zoom: 9,
             weight: 300,
             geometry,
         };
@@ -318,9 +319,9 @@ mod tests {
             2, 1, b'a', 1, b'b',
             4, 0, 1, b'x', 4, 1, 3, 0, 0, 0, 0, 0, 0, 0xE0, 0x3F, 2, 7,
             3,
-            0, 2, 0xAC, 2, 2, 0, 0, 1, 1, 0, 1, 1, 4,
-            1, 2, 0xAC, 2, 2, 0, 2, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 5,
-            2, 2, 0xAC, 2, 2, 0, 3, 1, 1, 2, 1, 3, 0, 0, 20, 0, 0, 0xD8, 4, 0, 0, 7, 9, 0xAB, 2, 3, 9,
+            0, 2, 9, 0xAC, 2, 2, 0, 0, 1, 1, 0, 1, 1, 4,
+            1, 2, 9, 0xAC, 2, 2, 0, 2, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 5,
+            2, 2, 9, 0xAC, 2, 2, 0, 3, 1, 1, 2, 1, 3, 0, 0, 20, 0, 0, 0xD8, 4, 0, 0, 7, 9, 0xAB, 2, 3, 9,
         ];
         assert_eq!(to_bytes(&cell(), TileCoord::ROOT), golden);
     }

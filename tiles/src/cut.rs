@@ -24,7 +24,8 @@ use crate::feature::{Cell, CellLayer, Feature, Geometry, Ring, Vertex};
 pub fn cut(cell: &Cell, tile: TileCoord, grid: Grid) -> Cell {
     let view = View { sight: grid.sight(tile), unit: 1 << grid.shift(tile.z()) };
     let layers = cell.layers.iter().filter_map(|layer| {
-        let features: Vec<_> = layer.features.iter().filter_map(|feature| view.feature(feature)).collect();
+        let deep = layer.features.iter().filter(|feature| feature.max_zoom >= tile.z());
+        let features: Vec<_> = deep.filter_map(|feature| view.feature(feature)).collect();
         let kept = !features.is_empty();
         kept.then(|| CellLayer { dictionary: Arc::clone(&layer.dictionary), features })
     });

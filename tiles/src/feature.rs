@@ -100,6 +100,9 @@ impl Value {
     }
 }
 
+/// The last zoom of a feature that no zoom is too deep for.
+pub const ANY_ZOOM: u8 = u8::MAX;
+
 /// A layer's name and the keys and values that its features' tags point to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dictionary {
@@ -120,6 +123,8 @@ pub struct Feature {
     pub tags: Arc<[(u32, u32)]>,
     /// The least zoom at which the feature is drawn.
     pub min_zoom: u8,
+    /// The last zoom at which it is drawn, [`ANY_ZOOM`] for all that there are: a cluster of points ends where it parts.
+    pub max_zoom: u8,
     /// What counts when a tile is too large: features of less weight go first. World units.
     pub weight: u32,
     /// Where it is.

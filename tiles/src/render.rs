@@ -17,7 +17,7 @@ use crate::simplify::{Rounding, TilePoint};
 
 /// Raise this with every change of code that changes tiles' bytes: it is a part of every set's version, and a version
 /// has to mean the same bytes for ever. The test `golden` in `tests/` says when.
-pub const RENDERER_REVISION: u32 = 1;
+pub const RENDERER_REVISION: u32 = 2;
 
 /// Whether to stop is asked every so many features: asking may cost as much as drawing a point.
 const ASK_EVERY: usize = 64;
@@ -56,7 +56,7 @@ pub fn render(
             if index.is_multiple_of(ASK_EVERY) && stop() {
                 return Err(Stopped);
             }
-            if feature.min_zoom <= tile.z() {
+            if (feature.min_zoom..=feature.max_zoom).contains(&tile.z()) {
                 features.extend(painter.feature(feature));
             }
         }

@@ -117,7 +117,8 @@ fn wild(list: &[(u32, u32, u8)]) -> Cell {
         Geometry::Lines(vec![vertices.clone()]),
         Geometry::Polygons(vertices.chunks(20).map(|chunk| ring(chunk.to_vec())).collect()),
     ];
-    let feature = |geometry| Feature { id: 1, tags: [].into(), min_zoom: 0, weight: 1, geometry };
+    let max_zoom = u8::try_from(list.len() % 9).unwrap();
+    let feature = |geometry| Feature { id: 1, tags: [].into(), min_zoom: 0, max_zoom, weight: 1, geometry };
     let dictionary = Dictionary { name: "wild".into(), ..Dictionary::default() }.into();
     Cell { layers: vec![CellLayer { dictionary, features: geometries.map(feature).into() }] }
 }

@@ -9,7 +9,7 @@ mod show;
 mod vertices;
 
 use crate::coord::{Bounds, Point, WORLD_BITS};
-use crate::feature::{Feature, Geometry, Ring, Value, Vertex};
+use crate::feature::{ANY_ZOOM, Feature, Geometry, Ring, Value, Vertex};
 use crate::options::RenderOptions;
 use crate::project::Projected;
 
@@ -63,7 +63,7 @@ impl Ranker {
             (true, None) => 0,
         };
         let min_zoom = rule.unwrap_or(0).min(self.max_zoom);
-        Feature { id, tags: [].into(), min_zoom, weight, geometry }
+        Feature { id, tags: [].into(), min_zoom, max_zoom: ANY_ZOOM, weight, geometry }
     }
 
     fn line(&self, points: &[Point]) -> Vec<Vertex> {
