@@ -100,6 +100,9 @@ impl Value {
     }
 }
 
+/// Ids are below 2 to the power of this, the whole numbers that every client can hold.
+pub(crate) const ID_BITS: u8 = 53;
+
 /// The last zoom of a feature that no zoom is too deep for.
 pub const ANY_ZOOM: u8 = u8::MAX;
 

@@ -35,6 +35,7 @@ pub mod dynamic;
 pub mod encode;
 mod error;
 pub mod feature;
+pub mod generalise;
 mod http;
 mod metadata;
 mod options;
@@ -54,6 +55,7 @@ pub use coord::{Bounds, CoordError, Grid, Point, TileCoord, WORLD, WORLD_BITS};
 pub use describe::{Description, LayerDescription, ZoomDescription, show};
 pub use error::TileError;
 pub use feature::Value;
+pub use generalise::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
 pub use http::{ServeOptions, router};
 pub use options::{
     ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, MAX_ZOOM_DEFAULT, OptionsError, RenderOptions,

@@ -1,9 +1,12 @@
 //! What may be chosen about a tile set, with its limits by name.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::coord::{Grid, WORLD_BITS};
+use crate::generalise::{LayerRules, RulesError};
 
 /// Tiles of this zoom are the deepest that can be asked for when the extent is the usual 4,096.
 pub const MAX_ZOOM_DEFAULT: u8 = 14;
@@ -57,6 +60,8 @@ pub struct BuildOptions {
     pub archive_zoom: Option<u8>,
     /// The set's name for humans; `None` for the file's stem.
     pub name: Option<String>,
+    /// How layers are generalised, by name; the others by the default rules.
+    pub layers: BTreeMap<String, LayerRules>,
     /// Whom the map owes its data to, shown in its corner. HTML is allowed by `TileJSON`.
     pub attribution: Option<String>,
 }
@@ -66,6 +71,12 @@ impl BuildOptions {
     #[must_use]
     pub fn last_archived_zoom(&self) -> u8 {
         self.archive_zoom.unwrap_or(ARCHIVE_ZOOM_DEFAULT).min(self.render.max_zoom)
+    }
+
+    /// How a layer is generalised.
+    #[must_use]
+    pub fn rules(&self, layer: &str) -> LayerRules {
+        self.layers.get(layer).cloned().unwrap_or_default()
     }
 }
 
@@ -111,6 +122,14 @@ pub enum OptionsError {
         buffer: u16,
         /// The extent asked for.
         extent: u32,
+    },
+    /// A layer's rules make no sense.
+    #[error("layer {layer:?}: {error}")]
+    Rules {
+        /// Which layer.
+        layer: String,
+        /// What is wrong.
+        error: RulesError,
     },
     /// Not a sensible number.
     #[error("{name} is {value}: it has to be from 0 to 256")]
@@ -170,7 +189,10 @@ impl BuildOptions {
         if archive < min {
             return Err(OptionsError::ArchiveEmpty { archive, min });
         }
-        Ok(())
+        let wrong = |(layer, rules): (&String, &LayerRules)| {
+            rules.check().map_err(|error| OptionsError::Rules { layer: layer.clone(), error })
+        };
+        self.layers.iter().try_for_each(wrong)
     }
 }
 

@@ -11,7 +11,8 @@ use xxhash_rust::xxh3::Xxh3;
 use super::BuildError;
 use crate::cells::put_value;
 use crate::coord::Bounds;
-use crate::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Value};
+use crate::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, ID_BITS, Value};
+use crate::generalise::{self, PointRule};
 use crate::options::BuildOptions;
 use crate::project::{self, Projected};
 use crate::rank::Ranker;
@@ -55,18 +56,23 @@ pub(super) fn read(
         raw.push(read_layer(&mut **source, &mut total, progress, report)?);
     }
     progress.done(Stage::Reading, total, Some(total));
-    let ranker = Ranker::new(&options.render);
     let done = AtomicU64::new(0);
     let mut read = Read { world: Cell::default(), layers: Vec::new(), bounds: Bounds::EMPTY };
-    for (dictionary, features) in raw {
+    for (mut dictionary, features) in raw {
+        let rules = options.rules(&dictionary.name);
+        let ranker = Ranker::new(&options.render, &rules);
         let tell = |done: u64| progress.done(Stage::Ranking, done, None);
-        let features = rank(features, &dictionary, &ranker, &done, &tell);
-        read.add(dictionary, features, report);
+        let mut features = rank(features, &dictionary, &ranker, &done, &tell);
+        report.layers.push(layer_report(&dictionary, &features));
+        generalise::layer(&mut features, &mut dictionary, &rules, &options.render);
+        read.add(dictionary, features);
     }
     let ranked = done.into_inner();
     progress.done(Stage::Ranking, ranked, Some(ranked));
     for (zoom, entry) in (options.render.min_zoom..=options.last_archived_zoom()).map(|z| (z, z)) {
-        let features = read.world.layers.iter().flat_map(|layer| &layer.features);
+        // What a cluster stands for is not hidden.
+        let apart = |layer: &&CellLayer| options.rules(&layer.dictionary.name).points != PointRule::Cluster;
+        let features = read.world.layers.iter().filter(apart).flat_map(|layer| &layer.features);
         let hidden = features.filter(|feature| feature.min_zoom > zoom).count();
         report.zooms.entry(entry).or_default().hidden_by_rank = hidden as u64;
     }
@@ -74,10 +80,8 @@ pub(super) fn read(
 }
 
 impl Read {
-    fn add(&mut self, dictionary: Dictionary, features: Vec<Feature>, report: &mut BuildReport) {
+    fn add(&mut self, dictionary: Dictionary, features: Vec<Feature>) {
         let name = dictionary.name.to_string();
-        let vertices = features.iter().map(|feature| vertex_count(&feature.geometry)).sum();
-        report.layers.push(LayerReport { name: name.clone(), features: features.len() as u64, vertices });
         features.iter().for_each(|feature| self.bounds.join(&feature.geometry.bounds()));
         self.layers.push(LayerFields {
             name,
@@ -87,6 +91,14 @@ impl Read {
         if !features.is_empty() {
             self.world.layers.push(CellLayer { dictionary: Arc::new(dictionary), features });
         }
+    }
+}
+
+fn layer_report(dictionary: &Dictionary, features: &[Feature]) -> LayerReport {
+    LayerReport {
+        name: dictionary.name.to_string(),
+        features: features.len() as u64,
+        vertices: features.iter().map(|feature| vertex_count(&feature.geometry)).sum(),
     }
 }
 
@@ -168,9 +180,6 @@ fn intern<T: Hash + Eq + Clone>(known: &mut HashMap<T, u32>, all: &mut Vec<T>, i
     known.insert(item.clone(), index);
     index
 }
-
-/// Ids are below 2^53, the whole numbers that every client can hold.
-const ID_BITS: u8 = 53;
 
 /// A number below 2^53 stays; other ids are hashed, and features without one by what they are: so an id is the same
 /// in each build, wherever in the file the feature stands.

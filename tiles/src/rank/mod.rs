@@ -10,15 +10,19 @@ mod vertices;
 
 use crate::coord::{Bounds, Point, WORLD_BITS};
 use crate::feature::{ANY_ZOOM, Feature, Geometry, Ring, Value, Vertex};
+use crate::generalise::LayerRules;
 use crate::options::RenderOptions;
 use crate::project::Projected;
 
+pub(crate) use show::POPULATION_NAMES;
 pub use show::min_zoom;
 
 /// The thresholds of all zooms, worked out once per build.
 #[derive(Clone, Debug)]
 pub struct Ranker {
     max_zoom: u8,
+    /// Whether populations and the like say from which zoom points show; not when the layer names a rank of its own.
+    guesses: bool,
     /// At zoom z a vertex needs a triangle of twice this area, in square world units, to be kept.
     doubled_triangle: Vec<f64>,
     /// At zoom z a ring needs this area, in square world units, to be drawn in its shape.
@@ -28,7 +32,7 @@ pub struct Ranker {
 impl Ranker {
     /// The thresholds that follow from the options.
     #[must_use]
-    pub fn new(options: &RenderOptions) -> Self {
+    pub fn new(options: &RenderOptions, rules: &LayerRules) -> Self {
         let per_zoom = |square_units: f64| {
             let at = |z: u8| {
                 let unit = f64::from(options.grid().shift(z)).exp2();
@@ -38,6 +42,7 @@ impl Ranker {
         };
         Self {
             max_zoom: options.max_zoom,
+            guesses: rules.rank.is_none(),
             doubled_triangle: per_zoom(options.tolerance * options.tolerance),
             ring_area: per_zoom(options.dot_area),
         }
@@ -47,7 +52,7 @@ impl Ranker {
     #[must_use]
     pub fn feature(&self, id: u64, projected: Projected, properties: &[(&str, &Value)]) -> Feature {
         let is_point = matches!(projected, Projected::Points(_));
-        let rule = show::min_zoom(properties, is_point);
+        let rule = show::min_zoom(properties, is_point && self.guesses);
         let geometry = match projected {
             Projected::Points(points) => Geometry::Points(points),
             Projected::Lines(lines) => {
@@ -147,7 +152,7 @@ mod tests {
     }
 
     fn polygon(rings: Vec<Vec<Point>>) -> Vec<Ring> {
-        let ranker = Ranker::new(&RenderOptions::default());
+        let ranker = Ranker::new(&RenderOptions::default(), &LayerRules::default());
         match ranker.feature(1, Projected::Polygons(vec![rings]), &[]).geometry {
             Geometry::Polygons(rings) => rings,
             other => panic!("{other:?}"),
@@ -182,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_vertex_is_kept_at_the_deepest_zoom() {
-        let ranker = Ranker::new(&RenderOptions::default());
+        let ranker = Ranker::new(&RenderOptions::default(), &LayerRules::default());
         let zigzag: Vec<Point> = (0..50).map(|i| Point { x: i, y: i % 2 }).collect();
         let line = ranker.line(&zigzag);
         assert!(line.iter().all(|vertex| vertex.zoom <= 14));

@@ -16,7 +16,7 @@ const POPULATION_AT_ZOOM_0: f64 = 16_777_216.0;
 /// Places whose population is unknown or nought show from here.
 const ZOOM_WITHOUT_PEOPLE: u8 = 10;
 
-const POPULATION_NAMES: [&str; 4] = ["population", "pop_max", "pop", "POP_MAX"];
+pub(crate) const POPULATION_NAMES: [&str; 4] = ["population", "pop_max", "pop", "POP_MAX"];
 
 /// The least zoom at which a feature's own attributes want it to be shown; `None` when they do not say.
 ///

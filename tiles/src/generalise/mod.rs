@@ -1,0 +1,69 @@
+//! Generalising: what a zoom shows of a layer when its features have to share the room.
+//!
+//! One idea: what depends on a feature's neighbours is decided here, once, over the whole layer and before anything is
+//! cut, and comes out as [ranking](crate::rank)'s own rules do: as a zoom written beside the thing it speaks of, or as
+//! a feature more. So a tile still depends on its cell alone. Ties go by place and id, never by the order of the file:
+//! a layer that is shuffled gives the same map. Not here: what one feature says of itself (see [`rank`](crate::rank)).
+//!
+//! The rules in plain words: `docs/cartography.md`.
+
+mod cluster;
+mod fold;
+mod order;
+mod rules;
+mod thin;
+
+use crate::coord::WORLD_BITS;
+use crate::feature::{Dictionary, Feature, Geometry};
+use crate::options::RenderOptions;
+
+pub use rules::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
+
+/// Tiles are drawn this many CSS pixels wide: what a rule says in pixels is meant on such a tile.
+const TILE_PIXELS: f64 = 512.0;
+
+/// Applies a layer's rules to its ranked features: sets zooms and weights, and adds clusters at the end.
+pub(crate) fn layer(
+    features: &mut Vec<Feature>,
+    dictionary: &mut Dictionary,
+    rules: &LayerRules,
+    options: &RenderOptions,
+) {
+    if !features.iter().any(is_points) {
+        return;
+    }
+    let order = order::by_importance(features, dictionary, rules);
+    let count = order.len() as u64;
+    if rules.points == PointRule::Cluster {
+        let clusters = cluster::clusters(features, &order, dictionary, &rules.cluster, options.max_zoom);
+        features.iter_mut().filter(|f| is_points(f)).for_each(|f| f.weight = weight(f.min_zoom, 1, count));
+        features.extend(clusters);
+        return;
+    }
+    let zooms = thin::least_zooms(features, &order, rules.point_spacing, options.max_zoom);
+    for (index, feature) in features.iter_mut().enumerate().filter(|(_, feature)| is_points(feature)) {
+        let zoom = feature.min_zoom.max(zooms[index]);
+        if rules.points == PointRule::Thin {
+            feature.min_zoom = zoom;
+        }
+        feature.weight = weight(zoom, count - u64::from(order[index]), count);
+    }
+}
+
+fn is_points(feature: &Feature) -> bool {
+    matches!(feature.geometry, Geometry::Points(_))
+}
+
+/// What a point weighs when a tile is too large, in world units: as much as a line through a tile of the zoom at which
+/// it appears, and up to twice that by its share.
+fn weight(zoom: u8, share: u64, of: u64) -> u32 {
+    let base = 1_u64 << (WORLD_BITS - zoom.min(WORLD_BITS));
+    u32::try_from(base + (base - 1) * share / of.max(1)).unwrap_or(u32::MAX)
+}
+
+/// Pixels of a tile of zoom `zoom` in world units, at least one.
+#[expect(clippy::cast_possible_truncation, reason = "clamped; rules keep pixels small")]
+fn world_units(pixels: f64, zoom: u8) -> i64 {
+    let tile = f64::from(WORLD_BITS - zoom.min(WORLD_BITS)).exp2();
+    (pixels * tile / TILE_PIXELS).round().max(1.0) as i64
+}
