@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: measurements, peers beside us in one run.
 
 use crate::run::{self, Error, cargo};
-use crate::wasm;
+use crate::{tile_bench as tiles, wasm};
 use std::path::Path;
 use std::process::Command;
 
@@ -14,17 +14,27 @@ const PROFILE: [&str; 3] = [
 
 /// Builds what `options` ask for, and measures it.
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), Error> {
-    let is_sync = options.first().is_some_and(|first| first == "sync");
-    if is_sync {
-        // The server is a process of its own, beside the harness.
-        run::run(&mut measured(root, &["build", "-p", "watersmeet"]))?;
-        if let Err(cause) = install_peers(root) {
-            eprintln!("the peers are not installed, and will have no figures: {cause}");
+    // Our program is a process of its own, beside the harness.
+    let ours = || run::run(&mut measured(root, &["build", "-p", "watersmeet"]));
+    let harness = |features: &str| {
+        let harness = ["run", "-p", "watersmeet-bench", "--features", features, "--"];
+        run::run(measured(root, &harness).args(options))
+    };
+    match options.first().map(String::as_str) {
+        Some("sync") => {
+            ours()?;
+            if let Err(cause) = install_peers(root) {
+                eprintln!("the peers are not installed, and will have no figures: {cause}");
+            }
+            harness("yjs")
         }
-        let harness = ["run", "-p", "watersmeet-bench", "--features", "yjs", "--"];
-        return run::run(measured(root, &harness).args(options));
+        Some("tiles") => {
+            ours()?;
+            tiles::prepare(root);
+            harness("")
+        }
+        _ => harness("peers"),
     }
-    run::run(measured(root, &["run", "-p", "watersmeet-bench", "--features", "peers", "--"]).args(options))
 }
 
 fn measured(root: &Path, build: &[&str]) -> Command {
@@ -37,10 +47,15 @@ fn measured(root: &Path, build: &[&str]) -> Command {
 
 /// Installs the servers to compare with, in `target/bench/peers`, unless that has been done.
 fn install_peers(root: &Path) -> Result<(), Error> {
-    let (from, to) = (root.join("bench/peers"), root.join("target/bench/peers"));
+    let files = ["package.json", "package-lock.json", "hocuspocus.mjs"];
+    install_npm(&root.join("bench/peers"), &root.join("target/bench/peers"), &files)
+}
+
+/// Copies files of the tree to where packages may be installed, and installs them there.
+pub(crate) fn install_npm(from: &Path, to: &Path, files: &[&str]) -> Result<(), Error> {
     let file_error = |path: &Path, cause| Error::File(path.display().to_string(), cause);
-    std::fs::create_dir_all(&to).map_err(|cause| file_error(&to, cause))?;
-    for name in ["package.json", "package-lock.json", "hocuspocus.mjs"] {
+    std::fs::create_dir_all(to).map_err(|cause| file_error(to, cause))?;
+    for name in files {
         let (from, to) = (from.join(name), to.join(name));
         let wanted = std::fs::read(&from).map_err(|cause| file_error(&from, cause))?;
         // A lock file that is newer than what is installed would have it installed again.
@@ -48,5 +63,5 @@ fn install_peers(root: &Path) -> Result<(), Error> {
             std::fs::write(&to, wanted).map_err(|cause| file_error(&to, cause))?;
         }
     }
-    wasm::npm_install(&to)
+    wasm::npm_install(to)
 }

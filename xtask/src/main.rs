@@ -10,6 +10,7 @@ mod fuzz;
 mod run;
 mod schemathesis;
 mod test;
+mod tile_bench;
 mod traps;
 mod wasm;
 
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
   bench sync [--quick] [--rounds N] [--peer NAME]... [--only TEXT]
                                    the server under load, beside other servers; writes target/bench/sync.json
+  bench tiles [--quick] [--rounds N] [--peer NAME]... [--only TEXT]
+                                   the tile engine beside others; writes target/bench/tiles.json
   schemathesis                     ask a server as its OpenAPI document says one can; installs schemathesis under target/
   fuzz [--seconds N] [TARGET]      feed every decoder and session with bytes from strangers, for N seconds each (60)
   traps                            build each known trap into a copy of the core, and see that a test fails";

@@ -4,9 +4,9 @@
 //! with one promise at a time. And the system's time for handing a small message to each of many sockets, which is what
 //! a delivery costs before a server has done anything of its own.
 
-use super::failure::Failure;
-use super::figures::Figures;
 use super::spread::Load;
+use crate::failure::Failure;
+use crate::figures::Figures;
 use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! Connections that have a document open and say nothing, and what each costs.
 
-use super::failure::Failure;
-use super::figures::Figures;
 use super::process::Process;
 use super::subject::{Client, Subject};
+use crate::failure::Failure;
+use crate::figures::Figures;
 use futures_util::future::try_join_all;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;

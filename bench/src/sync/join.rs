@@ -1,10 +1,10 @@
 //! A newcomer to a large document, and one who comes back and lacks a little.
 
-use super::failure::Failure;
-use super::figures::{Figures, millis};
 use super::line::patiently;
 use super::process::Process;
 use super::subject::{Client, News, Replica, Subject};
+use crate::failure::Failure;
+use crate::figures::{Figures, millis};
 use std::time::{Duration, Instant};
 
 /// The name of the document.

@@ -1,6 +1,6 @@
 //! A light connection: a WebSocket over a stream whose bytes are counted. A thousand of them fit into one thread.
 
-use super::failure::Failure;
+use crate::failure::Failure;
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::io;

@@ -10,8 +10,6 @@
     reason = "a harness: its counts are far below 2^52"
 )]
 
-mod failure;
-mod figures;
 mod floor;
 mod idle;
 mod join;
@@ -23,13 +21,12 @@ mod runner;
 mod spread;
 mod subject;
 mod survive;
-mod table;
 mod write;
 #[cfg(feature = "yjs")]
 mod yjs;
 
-use failure::Failure;
-use figures::Figures;
+use crate::failure::Failure;
+use crate::figures::Figures;
 use std::time::Duration;
 use subject::Subject;
 

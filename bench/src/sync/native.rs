@@ -1,12 +1,12 @@
 //! Writers and readers as programs are: the native client, which sends what was edited while the socket was busy as
 //! one group. Only this project's server understands it.
 
-use super::failure::Failure;
-use super::figures::Figures;
 use super::line::patiently;
 use super::ours::NAME;
 use super::process::Process;
 use super::subject::Subject;
+use crate::failure::Failure;
+use crate::figures::Figures;
 use futures_util::future::try_join_all;
 use std::time::Instant;
 use watersmeet_client::{Client, DocumentHandle};

@@ -1,7 +1,7 @@
 //! This project's server, and the session that speaks with it.
 
-use super::failure::Failure;
 use super::subject::{Edits, News, Replica, Subject, Talk, Word};
+use crate::failure::Failure;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

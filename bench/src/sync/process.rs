@@ -1,7 +1,7 @@
 //! A server as a child process, with a data folder of its own, and what the system says it costs.
 
-use super::failure::Failure;
 use super::subject::Subject;
+use crate::failure::Failure;
 use std::fs::read_to_string;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

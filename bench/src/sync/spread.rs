@@ -1,11 +1,11 @@
 //! One document, one writer at a pace, and a crowd that reads: how late an edit reaches each, and what it costs the
 //! server to take it there.
 
-use super::failure::Failure;
-use super::figures::Figures;
 use super::line::patiently;
 use super::process::Process;
 use super::subject::{Client, News, Subject};
+use crate::failure::Failure;
+use crate::figures::Figures;
 use futures_util::future::try_join_all;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

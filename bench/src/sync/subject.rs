@@ -2,8 +2,8 @@
 //!
 //! The workloads know only this. A peer is added by one more [`Subject`].
 
-use super::failure::Failure;
 use super::line::{Line, patiently};
+use crate::failure::Failure;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -1,10 +1,10 @@
 //! What is left of edits that the server said are safe, when it is killed in the next instant.
 
-use super::failure::Failure;
-use super::figures::Figures;
 use super::line::patiently;
 use super::process::Process;
 use super::subject::{Client, News, Replica, Subject};
+use crate::failure::Failure;
+use crate::figures::Figures;
 use std::time::Duration;
 
 /// The name of the document.

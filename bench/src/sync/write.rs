@@ -3,11 +3,11 @@
 //! Every edit is a message of its own, made before the clock starts. So many of a writer's edits are under way at a time;
 //! when the server says that some are safe, as many follow.
 
-use super::failure::Failure;
-use super::figures::Figures;
 use super::line::patiently;
 use super::process::Process;
 use super::subject::{Client, Edits, News, Replica, Subject, Word};
+use crate::failure::Failure;
+use crate::figures::Figures;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use std::net::SocketAddr;

@@ -6,8 +6,8 @@
 //!   Hocuspocus    document's name, then the same; and 2 auth │ 0 token, 8 status │ 0 or 1
 //! ```
 
-use super::failure::Failure;
 use super::subject::{Edits, News, Replica, Subject, Talk, Word};
+use crate::failure::Failure;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

@@ -1,16 +1,16 @@
-//! The figures for people: a block a workload, a line a metric, a column a server.
+//! The figures for people: a block a workload, a line a metric, a column a subject.
 
 use crate::report::Row;
 
 /// Prints all rows.
-pub(super) fn print(rows: &[Row]) {
-    let subjects = distinct(rows.iter().map(|row| row.subject.as_str()));
+pub(crate) fn print(rows: &[Row]) {
     for workload in distinct(rows.iter().map(|row| row.workload.as_str())) {
+        let of_it: Vec<&Row> = rows.iter().filter(|row| row.workload == workload).collect();
+        let subjects = distinct(of_it.iter().map(|row| row.subject.as_str()));
         println!("\n{workload}");
         print!("{:<40}", "");
         subjects.iter().for_each(|subject| print!("{subject:>22}"));
         println!();
-        let of_it: Vec<&Row> = rows.iter().filter(|row| row.workload == workload).collect();
         for metric in distinct(of_it.iter().map(|row| row.metric.as_str())) {
             let of_metric = || of_it.iter().filter(|row| row.metric == metric);
             let unit = of_metric().next().map_or("", |row| row.unit.as_str());

@@ -4,30 +4,30 @@ use std::time::Duration;
 
 /// Figures of one run, in the order in which they are told.
 #[derive(Debug, Default)]
-pub(super) struct Figures(pub(super) Vec<Figure>);
+pub(crate) struct Figures(pub(super) Vec<Figure>);
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Figure {
-    pub(super) metric: String,
-    pub(super) unit: &'static str,
-    pub(super) higher_is_better: bool,
-    pub(super) value: f64,
+pub(crate) struct Figure {
+    pub(crate) metric: String,
+    pub(crate) unit: &'static str,
+    pub(crate) higher_is_better: bool,
+    pub(crate) value: f64,
 }
 
 impl Figures {
     /// A cost.
-    pub(super) fn cost(&mut self, metric: &str, unit: &'static str, value: f64) {
+    pub(crate) fn cost(&mut self, metric: &str, unit: &'static str, value: f64) {
         self.0.push(Figure { metric: metric.to_owned(), unit, higher_is_better: false, value });
     }
 
     /// A gain.
-    pub(super) fn gain(&mut self, metric: &str, unit: &'static str, value: f64) {
+    pub(crate) fn gain(&mut self, metric: &str, unit: &'static str, value: f64) {
         self.0.push(Figure { metric: metric.to_owned(), unit, higher_is_better: true, value });
     }
 
     /// The middle and the slow end of some waits, in milliseconds.
-    pub(super) fn waits(&mut self, metric: &str, mut waits: Vec<Duration>) {
+    pub(crate) fn waits(&mut self, metric: &str, mut waits: Vec<Duration>) {
         waits.sort();
         for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
             self.cost(&format!("{metric} {name}"), "ms", millis(at(&waits, share)));
@@ -41,6 +41,6 @@ fn at(sorted: &[Duration], share: f64) -> Duration {
     sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-pub(super) fn millis(time: Duration) -> f64 {
+pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub(super) struct Failure(pub(super) String);
+pub(crate) struct Failure(pub(super) String);
 
 impl Failure {
-    pub(super) fn new(why: impl Into<String>) -> Self {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
         Failure(why.into())
     }
 }

