@@ -176,6 +176,11 @@ pub enum Flaw {
         /// The replica's id.
         replica: u64,
     },
+    /// The beginning of the write-ahead log, which what follows it can replace.
+    #[error(
+        "the header of the write-ahead log is altered; a server that is started on it puts it back, and nothing is lost"
+    )]
+    LogHeader,
     /// The write-ahead log, where it had been synced.
     #[error("the write-ahead log is altered at byte {at}, and {commits} commits after that cannot be read")]
     Log {

@@ -59,6 +59,7 @@ impl Sqlite {
         let lock = lock(folder)?;
         let open_error = |source| StoreError::Open { folder: folder.to_owned(), source };
         let file = file_in(folder);
+        mend_log(folder)?;
         check_log(folder)?;
         let mut writer = Connection::open(&file).map_err(open_error)?;
         configure(&writer).map_err(open_error)?;
@@ -125,10 +126,29 @@ fn file_in(folder: &Path) -> PathBuf {
     folder.join("documents.sqlite")
 }
 
+/// Its write-ahead log.
+fn log_in(folder: &Path) -> PathBuf {
+    folder.join("documents.sqlite-wal")
+}
+
+/// Puts the header of a write-ahead log back that is not whole. The folder must be locked.
+fn mend_log(folder: &Path) -> Result<(), StoreError> {
+    let mended = wal::mend(&log_in(folder));
+    if mended.map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })? {
+        let why = "a crash interrupted the writing of it, or the disk has altered it";
+        tracing::warn!(
+            ?folder,
+            why,
+            "the header of the write-ahead log was put back from what follows it; nothing is lost"
+        );
+    }
+    Ok(())
+}
+
 /// Refuses a write-ahead log of which SQLite would silently drop what was acknowledged. The folder must be locked: of a
 /// log that is being written to nothing can be said.
 fn check_log(folder: &Path) -> Result<(), StoreError> {
-    let file = folder.join("documents.sqlite-wal");
+    let file = log_in(folder);
     match wal::check(&file) {
         Ok(None) => Ok(()),
         Ok(Some(flaw)) => Err(StoreError::Damaged { file, flaw }),

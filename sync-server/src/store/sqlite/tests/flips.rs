@@ -6,12 +6,14 @@
 
 use super::super::*;
 use super::{Dice, Folder};
-use crate::store::Claim;
+use crate::store::{Claim, Flaw};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use watersmeet_crdt::{Document, Time};
 
 const FLIPS: u64 = 400;
+/// Bytes of the log's header.
+const HEADER: usize = 32;
 
 /// Documents with a log, with a snapshot, and with both; and everything that [`loaded`] should find of them.
 fn written(folder: &Path) -> BTreeMap<String, Saved> {
@@ -104,8 +106,9 @@ fn whatever_byte_has_changed_what_is_served_is_the_truth() {
     assert!(damaged > 0);
 }
 
-/// A log that was never moved into the database, as a kill leaves it: whatever byte of a frame has changed, what was
-/// acknowledged is there, but for the last commit, which looks as if it had been interrupted; or the store is refused.
+/// A log that was never moved into the database, as a kill leaves it: whatever byte has changed, what was acknowledged
+/// is there, but for the last commit, which looks as if it had been interrupted; or the store is refused. Of the header
+/// everything can be told again.
 #[test]
 fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
     const COMMITS: u8 = 12;
@@ -124,7 +127,11 @@ fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
     drop(store);
     let (mut refused, mut last_lost) = (0, 0);
     for flip in 0..flips {
-        let at = 32 + usize::try_from(dice.below(log.len() as u64 - 32)).unwrap();
+        // Each of the header's first: they are few, and all hangs on them.
+        let at = match usize::try_from(flip).unwrap() {
+            flip @ ..=HEADER => flip.saturating_sub(1),
+            _ => usize::try_from(dice.below(log.len() as u64)).unwrap(),
+        };
         let mut flipped = log.clone();
         if flip > 0 {
             flipped[at] ^= u8::try_from(dice.below(255) + 1).unwrap();
@@ -132,13 +139,14 @@ fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
         let _ = std::fs::remove_dir_all(&copy.0);
         std::fs::create_dir_all(&copy.0).unwrap();
         std::fs::write(file_in(&copy.0), &database).unwrap();
-        std::fs::write(file_in(&copy.0).with_extension("sqlite-wal"), flipped).unwrap();
+        std::fs::write(log_in(&copy.0), flipped).unwrap();
+        let mut checked = check(&copy.0).unwrap().flaws;
+        // That these deltas make no document.
+        checked.retain(|flaw| !matches!(flaw, Flaw::Replay(_)));
         let store = match Sqlite::open(&copy.0) {
-            Err(StoreError::Damaged { flaw: crate::store::Flaw::Log { .. }, .. }) => {
-                assert!(
-                    check(&copy.0).is_ok_and(|report| !report.flaws.is_empty()),
-                    "byte {at}: not found by a check"
-                );
+            Err(StoreError::Damaged { flaw: Flaw::Log { .. }, .. }) => {
+                assert!(at >= HEADER, "byte {at} could have been told from the first frame");
+                assert!(!checked.is_empty(), "byte {at}: not found by a check");
                 refused += 1;
                 continue;
             }
@@ -146,7 +154,11 @@ fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
         };
         let found = store.load("a").unwrap();
         let is_all = found == truth;
-        assert!(flip > 0 || is_all, "an unchanged log is whole");
+        assert!(flip > 0 || is_all && checked.is_empty(), "an unchanged log is whole");
+        if flip > 0 && at < HEADER {
+            assert!(is_all, "byte {at}: commits are lost");
+            assert_eq!(checked, [Flaw::LogHeader], "byte {at}");
+        }
         assert!(
             is_all || found.deltas == truth.deltas[..usize::from(COMMITS) - 1],
             "byte {at}: commits are lost"
@@ -157,4 +169,29 @@ fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
         "{flips} bytes of the log changed: {refused} stores refused, the last commit lost in {last_lost}"
     );
     assert!(refused > 0);
+}
+
+/// Header and first frame together, as a sector that is lost takes them: then nobody can tell what was acknowledged,
+/// and nothing is served.
+#[test]
+fn a_log_that_has_lost_its_first_sector_is_refused() {
+    let (original, copy) = (Folder::fresh(), Folder::fresh());
+    let store = Sqlite::open(&original.0).unwrap();
+    for number in 0..3 {
+        let delta = vec![number; 700].into();
+        store.append(&[Record { document: "a".into(), delta, claims: Vec::new() }]).unwrap();
+    }
+    let mut log = std::fs::read(log_in(&original.0)).unwrap();
+    std::fs::create_dir_all(&copy.0).unwrap();
+    std::fs::copy(file_in(&original.0), file_in(&copy.0)).unwrap();
+    for byte in [0, 0xff, 0x5a] {
+        log[..512].fill(byte);
+        std::fs::write(log_in(&copy.0), &log).unwrap();
+        let refused = Sqlite::open(&copy.0).unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Damaged { flaw: Flaw::Log { at: 0, commits: 2.. }, .. }),
+            "{refused}"
+        );
+        assert!(backup(&copy.0, &copy.0.join("backup")).is_err());
+    }
 }

@@ -67,7 +67,8 @@ const HEADER: usize = 32;
 /// What a disk may have when power fails between two states. The log is synced before the database is touched, the
 /// database before the log is begun again, and the log's header before what follows it; so never are two of them torn.
 fn crash(before: &State, after: &State, dice: &mut Dice) -> (Vec<u8>, Vec<u8>) {
-    let headers = [&before.log, &after.log].map(|log| log.get(..HEADER));
+    // Of a log that was empty the header was nothing.
+    let headers = [&before.log, &after.log].map(|log| log.get(..HEADER).or(log.get(..0)));
     if before.database != after.database && dice.below(2) == 0 {
         (torn(&before.database, &after.database, dice), after.log.clone())
     } else if let [Some(old), Some(new)] = headers
@@ -78,7 +79,7 @@ fn crash(before: &State, after: &State, dice: &mut Dice) -> (Vec<u8>, Vec<u8>) {
             _ => torn(&before.log, &after.log, dice),
         };
         let header = if log == before.log { torn(old, new, dice) } else { new.to_vec() };
-        log[..HEADER].copy_from_slice(&header);
+        log.splice(..header.len().min(log.len()), header);
         (before.database.clone(), log)
     } else {
         (before.database.clone(), torn(&before.log, &after.log, dice))
