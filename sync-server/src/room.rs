@@ -24,10 +24,10 @@ use crate::committer::Committer;
 use crate::compactor::Compactor;
 use crate::mailbox::{Answer, Group, Mailbox};
 use crate::metrics::Metrics;
-use crate::owners::Owners;
+use crate::owners::{Owners, Taken};
 use crate::replay::Tail;
 use crate::rights::Refused;
-use crate::store::{Appended, Claim, Record, Store, StoreError};
+use crate::store::{Appended, Record, Store, StoreError};
 use crate::trace::{self, Arrival};
 use admit::Size;
 use bytes::Bytes;
@@ -192,7 +192,7 @@ impl Room {
         let (from, to) = (delta.from().clone(), delta.to().clone());
         if before.covers(&from) {
             match self.admit(&delta, bytes.len(), author.as_ref()).await {
-                Ok(claims) => edits.claims.extend(claims),
+                Ok(taken) => edits.taken.extend(taken),
                 Err(refused) => return self.turn_down(guest, refused),
             }
         }
@@ -216,10 +216,11 @@ impl Room {
     async fn settle(&mut self, edits: &Edits) -> Result<(), Arc<StoreError>> {
         if let Some((delta, group)) = self.delta_of(edits) {
             let bytes = delta.len();
-            let record = Record { document: self.name.clone(), delta, claims: edits.claims.clone() };
+            let claims = edits.taken.iter().flat_map(Taken::claims).collect();
+            let record = Record { document: self.name.clone(), delta, claims };
             let span = trace::commit(&self.name, &edits.came, bytes);
             let number = self.committer.append(record, span).await?;
-            self.owners.written(&edits.claims);
+            edits.taken.iter().for_each(Taken::written);
             self.tail.add(number, bytes);
             self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
             self.latest_group = None;
@@ -407,7 +408,7 @@ struct Edits {
     /// Who made some, and which.
     authors: BTreeMap<GuestId, VersionVector>,
     /// Replicas that their authors were the first to use.
-    claims: Vec<Claim>,
+    taken: Vec<Taken>,
     /// When each of them came in.
     came: Vec<Arrival>,
     news: News,

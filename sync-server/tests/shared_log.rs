@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use watersmeet_client::{Client, DocumentHandle};
-use watersmeet_crdt::{Document, ReplicaId, Value};
+use watersmeet_crdt::{Document, ReplicaId, Time, Value};
 use watersmeet_sync::Limits;
 use watersmeet_sync::store::{Appended, Record, Saved, Store, StoreError};
 
@@ -43,7 +43,13 @@ struct SharedLog {
     log: Arc<Mutex<Log>>,
     compactions: Arc<AtomicUsize>,
     dropped_followers: Arc<AtomicUsize>,
+    /// Followers that a compaction was ahead of.
+    overtaken: Arc<AtomicUsize>,
+    /// What happens between a load and the following of a document, once.
+    between: Arc<Mutex<Option<Between>>>,
 }
+
+type Between = Box<dyn FnOnce(&SharedLog) + Send>;
 
 impl Store for SharedLog {
     fn load(&self, document: &str) -> Result<Saved, StoreError> {
@@ -76,9 +82,16 @@ impl Store for SharedLog {
     }
 
     fn follow(&self, document: &str, after: u64) -> Result<Option<mpsc::Receiver<Appended>>, StoreError> {
+        let between = self.between.lock().unwrap().take();
+        between.into_iter().for_each(|between| between(self));
         let mut log = self.log.lock().unwrap();
         let subject = log.subjects.entry(document.to_owned()).or_default();
         let (follower, following) = mpsc::channel(FOLLOWER_QUEUE);
+        if subject.snapshot.as_ref().is_some_and(|(upto, _)| *upto > after) {
+            // What lies between is told by the snapshot alone; who has not loaded that finds out.
+            self.overtaken.fetch_add(1, Ordering::SeqCst);
+            return Ok(Some(following));
+        }
         let missed = subject.deltas.range(after + 1..);
         let told = missed
             .map(|(number, delta)| Appended { number: *number, delta: delta.clone() })
@@ -208,4 +221,25 @@ async fn what_one_server_commits_the_others_show() {
     until("anna sees it", || anna.read(|d| d.register(&["hello"]) == Some(&Value::from("anna")))).await;
     here.stop().await;
     there.stop().await;
+}
+
+/// Between a server's load and its following another appends, and the log is compacted: nothing is appended after that,
+/// so nothing would ever tell the first that it lacks something.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_a_compaction_overtook_loads_again() {
+    let log = SharedLog::default();
+    let mut document = Document::new(ReplicaId::new(1));
+    document.edit(Time::from_millis(1), |tx| tx.set(&["hello"], "there")).unwrap();
+    let state = document.encode_state();
+    let between: Between = Box::new(move |log| {
+        let record = Record { document: "map".into(), delta: state.clone(), claims: Vec::new() };
+        let upto = log.append(&[record]).unwrap()[0];
+        log.compact("map", upto, &state).unwrap();
+    });
+    *log.between.lock().unwrap() = Some(between);
+    let server = start(log.clone(), Limits::default()).await;
+    let (_client, reader) = server.open("map").await;
+    until("what was compacted comes", || reader.read(|d| d.register(&["hello"]).is_some())).await;
+    assert_eq!(log.overtaken.load(Ordering::SeqCst), 1);
+    server.stop().await;
 }

@@ -5,9 +5,8 @@
 
 use super::Room;
 use crate::access::Subject;
-use crate::owners::Use;
+use crate::owners::{Others, Taken};
 use crate::rights::Refused;
-use crate::store::Claim;
 use std::time::{Duration, Instant};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, ReplicaId, VersionVector};
@@ -77,14 +76,14 @@ fn bytes_after(document: &Document, delta: &Delta) -> usize {
 }
 
 impl Room {
-    /// Whether a delta of so many bytes that builds on what is here may be applied; if so, the claims to be written with
+    /// Whether a delta of so many bytes that builds on what is here may be applied; if so, the replicas to be claimed with
     /// it. `author` is who brings it, unless anybody may bring anything.
     pub(super) async fn admit(
         &mut self,
         delta: &Delta,
         bytes: usize,
         author: Option<&Subject>,
-    ) -> Result<Vec<Claim>, Refused> {
+    ) -> Result<Option<Taken>, Refused> {
         if let Some(dot) = self.document.contradicts(delta) {
             let (name, replica, seq) = (&self.name, dot.replica.get(), dot.seq);
             let message = format!(
@@ -95,18 +94,18 @@ impl Room {
         // What is known already changes nothing, whoever says it again.
         let gained = delta.to().beyond(self.document.version());
         if gained.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         self.check_replicas(&gained)?;
-        let claims = match author {
+        let taken = match author {
             Some(author) => {
                 let replicas: Vec<ReplicaId> = gained.iter().map(|(replica, _)| replica).collect();
-                self.claim(&replicas, author).await?
+                Some(self.claim(&replicas, author).await?)
             }
-            None => Vec::new(),
+            None => None,
         };
         self.check_size(delta, bytes)?;
-        Ok(claims)
+        Ok(taken)
     }
 
     /// A document of more replicas than a version can name could be written, and never be read again.
@@ -134,28 +133,23 @@ impl Room {
     }
 
     /// Takes replicas of which there are new events for `author`, if none of them is another's.
-    async fn claim(&self, replicas: &[ReplicaId], author: &Subject) -> Result<Vec<Claim>, Refused> {
-        if let Err(error) = self.owners.learn(replicas).await {
-            tracing::error!(document = %self.name, %error, "whose a replica is could not be read");
-            return Err(Refused::new(Code::Unavailable, "the server cannot check edits now; keep them"));
-        }
-        let mut claims = Vec::new();
-        for replica in replicas {
-            match self.owners.take(*replica, author) {
-                Use::Own => {}
-                Use::First => claims.push(Claim { replica: *replica, subject: author.as_str().into() }),
-                Use::Others => {
-                    let message = format!(
-                        "the document {:?} takes new events of replica {} from the subject that first used it, not from {:?}",
-                        self.name,
-                        replica.get(),
-                        author.as_str()
-                    );
-                    return Err(Refused::new(Code::Author, message));
-                }
+    async fn claim(&self, replicas: &[ReplicaId], author: &Subject) -> Result<Taken, Refused> {
+        match self.owners.take(replicas, author).await {
+            Ok(Ok(taken)) => Ok(taken),
+            Ok(Err(Others(replica))) => {
+                let message = format!(
+                    "the document {:?} takes new events of replica {} from the subject that first used it, not from {:?}",
+                    self.name,
+                    replica.get(),
+                    author.as_str()
+                );
+                Err(Refused::new(Code::Author, message))
+            }
+            Err(error) => {
+                tracing::error!(document = %self.name, %error, "whose a replica is could not be read");
+                Err(Refused::new(Code::Unavailable, "the server cannot check edits now; keep them"))
             }
         }
-        Ok(claims)
     }
 }
 

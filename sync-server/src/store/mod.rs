@@ -79,6 +79,10 @@ pub trait Store: Send + Sync + 'static {
     /// log that several servers write to. What this server appends may be among it. It ends when the store cannot keep
     /// it up, or whoever follows takes it too slowly; then the caller must [`load`](Self::load) and follow again.
     ///
+    /// **It ends at once if a compaction has overtaken the follower**: if a delta after `after` has become part of a
+    /// snapshot, which may happen between a load and this. To begin with what is left would leave a gap that nobody
+    /// notices until the next append, which may never come.
+    ///
     /// A store of one server has nothing to tell.
     ///
     /// # Errors
