@@ -33,6 +33,10 @@ pub(crate) struct Hub {
     pub(crate) metrics: Arc<Metrics>,
     /// Bytes of edits that may still wait for their rooms.
     pub(crate) inbound: Arc<Semaphore>,
+    /// Sockets that may still be opened.
+    pub(crate) sockets: Arc<Semaphore>,
+    /// Bytes of answers that may still be on their way.
+    pub(crate) answers: Arc<Semaphore>,
     /// Documents that are being turned into JSON.
     pub(crate) renderings: Semaphore,
     /// Cancelled when the server stops.
@@ -82,6 +86,8 @@ impl Hub {
             health: Health::default(),
             metrics,
             inbound: Arc::new(Semaphore::new(limits.inbound_bytes as usize)),
+            sockets: Arc::new(Semaphore::new(limits.sockets)),
+            answers: Arc::new(Semaphore::new(limits.answer_bytes as usize)),
             renderings: Semaphore::new(limits.renderings),
             connections: Arc::new(Semaphore::new(limits.connections)),
             limits,

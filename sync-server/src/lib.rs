@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `http`, `origin`, `hosts`, `health` | the routes; whose web pages may sync; whether edits can be stored |
 //! | `metrics`, `trace` | what is counted, for operators; an edit's way from socket to disk, as spans |
+//! | `accept`, `paced` | sockets, and HTTP on them, within bounds |
 //! | [`access`] | who may do what: signed tokens |
 //! | `rights`, `subjects`, `owners` | what one connection may do; the limits of one subject; whose each replica is |
 //! | `presence` | how often one connection shows itself |
@@ -32,6 +33,7 @@
 //! # }
 //! ```
 
+mod accept;
 pub mod access;
 mod alarm;
 mod committer;
@@ -46,6 +48,7 @@ mod mailbox;
 mod metrics;
 mod origin;
 mod owners;
+mod paced;
 mod presence;
 mod pump;
 mod replay;
@@ -65,7 +68,6 @@ pub use origin::{NoOrigin, Origin, Origins};
 
 use access::Access;
 use axum::Router;
-use axum::serve::ListenerExt;
 use hub::Hub;
 use std::sync::Arc;
 use store::{Sqlite, Store, StoreError};
@@ -123,41 +125,31 @@ impl Server {
 /// Serves `app`, which holds the [`router`] of `server`, until `stop` is done; then stops gracefully.
 ///
 /// # Errors
-/// If the listener fails.
+/// None today: a listener that cannot accept for a while, as when no file may be opened, is waited for.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
     server: &Server,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    // Frames are small and flushed once they are complete; to hold them back would only delay them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-    });
     let (stopping, stopped) = (server.hub.stop.clone(), server.hub.stop.clone());
-    let graceful = async move {
+    let stopping = async move {
         stop.await;
         stopping.cancel();
     };
     let drain = server.hub.limits.drain;
     let http = async {
-        let result = tokio::select! {
-            result = axum::serve(listener, app).with_graceful_shutdown(graceful) => result,
+        tokio::select! {
+            () = accept::serve(listener, app, server.hub.clone()) => {}
             // A download that does not end holds up nobody for longer than that.
-            () = async { stopped.cancelled().await; tokio::time::sleep(drain).await } => Ok(()),
-        };
-        server.hub.stop.cancel();
-        result
+            () = async { stopped.cancelled().await; tokio::time::sleep(drain).await } => {}
+        }
     };
     // Side by side, so that what a download takes is not taken from those who sync.
-    let ((), result) = tokio::join!(
-        async {
-            server.hub.stop.cancelled().await;
-            server.shutdown().await
-        },
-        http
-    );
-    result
+    let goodbye = async {
+        server.hub.stop.cancelled().await;
+        server.shutdown().await
+    };
+    tokio::join!(stopping, goodbye, http);
+    Ok(())
 }

@@ -11,6 +11,15 @@ pub struct Limits {
     pub session: session::Limits,
     /// Connections at once. One more is answered 503.
     pub connections: usize,
+    /// Sockets at once, whatever comes by them: WebSockets, requests, and those who say nothing. More than `connections`, or
+    /// an operator who asks how the server is would find no room. One more is answered 503.
+    pub sockets: usize,
+    /// How long the head of a request may take to come, and so how long a socket may be silent between two.
+    pub head: Duration,
+    /// How long an answer may wait for a reader who does not read, before the socket is closed.
+    pub stall: Duration,
+    /// Bytes of documents that are being sent as answers. One more is answered 503; an event waits.
+    pub answer_bytes: u32,
     /// Connections of one subject at once. One more is answered 429, or ended after its greeting if it shows its token
     /// only there.
     pub connections_per_subject: usize,
@@ -95,6 +104,10 @@ impl Default for Limits {
         Limits {
             session: session::Limits::default(),
             connections: 10_000,
+            sockets: 16_000,
+            head: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+            answer_bytes: 256 << 20,
             connections_per_subject: 64,
             edits: Rate { per_second: 1_000, burst: 10_000 },
             throttle: Duration::from_millis(250),
@@ -158,6 +171,8 @@ impl Limits {
         let (queue, any) = (tokio::sync::Semaphore::MAX_PERMITS as u64, u64::MAX);
         let ranges = [
             ("connections", self.connections as u64, queue),
+            ("sockets", self.sockets as u64, queue),
+            ("answer_bytes", self.answer_bytes.into(), any),
             ("document_replicas", self.document_replicas as u64, REPLICAS_MAX),
             ("edits_per_second", self.edits.per_second.into(), any),
             ("edits_burst", self.edits.burst.into(), any),

@@ -46,6 +46,23 @@ impl Group {
     }
 }
 
+/// What a document's changes are, as a text in JSON that is made once for everybody.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) channel: u32,
+    /// What one must have for them to be right, no less and no more; and what one has then.
+    pub(crate) before: VersionVector,
+    pub(crate) after: VersionVector,
+    pub(crate) changes: String,
+}
+
+impl Told {
+    /// About what it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.changes.len() + 16 * (self.before.len() + self.after.len())
+    }
+}
+
 /// A room's answer to what a connection asked. There are no more of them than questions.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -55,6 +72,8 @@ pub(crate) enum Answer {
     Refused { name: Arc<str>, channel: u32, code: Code, message: String },
     /// What a lagging peer lacks.
     CaughtUp(Arc<Group>),
+    /// The changes that a follower lacks.
+    Told(Vec<Arc<Told>>),
 }
 
 /// Everything that waits, by kind; in each kind the order is kept, or does not matter.
@@ -69,6 +88,8 @@ pub(crate) struct Letters {
     pub(crate) lagging: BTreeSet<u32>,
     /// Channels on which a delta could not be applied, with the version that the room has.
     pub(crate) lacks: BTreeMap<u32, VersionVector>,
+    /// What changed, for whoever follows that and no deltas.
+    pub(crate) told: Vec<Arc<Told>>,
     /// What was refused of a channel's edits, the latest of it.
     pub(crate) refused: BTreeMap<u32, Refused>,
     /// What has become durable, by channel.
@@ -134,6 +155,15 @@ impl Mailbox {
     pub(crate) fn delta(&self, group: Arc<Group>) {
         self.post(|letters| {
             if letters.add_delta(group, self.capacity) {
+                self.drops.inc();
+            }
+        });
+    }
+
+    /// Posts changes, or marks their channel as lagging if too much waits.
+    pub(crate) fn tell(&self, told: Arc<Told>) {
+        self.post(|letters| {
+            if letters.add_told(told, self.capacity) {
                 self.drops.inc();
             }
         });
@@ -222,10 +252,26 @@ impl Letters {
         }
     }
 
+    /// Whether what waits on its channel was forgotten for it.
+    fn add_told(&mut self, told: Arc<Told>, capacity: Capacity) -> bool {
+        if self.lagging.contains(&told.channel) {
+            return false;
+        }
+        let bytes: usize = self.told.iter().map(|told| told.bytes()).sum();
+        let fits = bytes + told.bytes() <= capacity.bytes && self.told.len() < capacity.deltas;
+        if fits || self.told.is_empty() {
+            self.told.push(told);
+            false
+        } else {
+            self.lag(told.channel)
+        }
+    }
+
     /// Forgets what waits of a channel: one group will say it all. Whether that is news.
     fn lag(&mut self, channel: u32) -> bool {
         let news = self.lagging.insert(channel);
         self.deltas.retain(|group| group.channel != channel);
+        self.told.retain(|told| told.channel != channel);
         self.delta_bytes = self.deltas.iter().map(|group| group.frame.len()).sum();
         news
     }

@@ -54,6 +54,8 @@ struct For {
 /// See the [module](self). Times are in seconds.
 pub(crate) struct Metrics {
     registry: Registry,
+    /// Open sockets.
+    sockets: Gauge,
     /// Open WebSockets.
     pub(crate) connections: Gauge,
     /// Bytes of frames that were read from WebSockets, and that were given to them.
@@ -93,6 +95,7 @@ impl Metrics {
         }
         Arc::new(Metrics {
             rooms,
+            sockets: named(r, "sockets", "Open sockets, of WebSockets and of others", Gauge::default()),
             connections: named(r, "connections", "Open WebSockets", Gauge::default()),
             received_bytes: bytes(r, "received", "Frames read from WebSockets"),
             sent_bytes: bytes(r, "sent", "Frames given to WebSockets"),
@@ -162,10 +165,25 @@ impl Metrics {
         self.acknowledgement.observe(after.as_secs_f64());
     }
 
+    /// Counts a socket for as long as what is returned is kept.
+    pub(crate) fn socket(&self) -> CountedSocket {
+        self.sockets.inc();
+        CountedSocket(self.sockets.clone())
+    }
+
     /// Counts a room for as long as what is returned is kept.
     pub(crate) fn room(self: &Arc<Self>) -> CountedRoom {
         self.rooms.get_or_create(&RoomState::Loading.label()).inc();
         CountedRoom { metrics: self.clone(), state: RoomState::Loading }
+    }
+}
+
+/// An open socket. Dropped, it is counted no more.
+pub(crate) struct CountedSocket(Gauge);
+
+impl Drop for CountedSocket {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

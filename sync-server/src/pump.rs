@@ -416,6 +416,8 @@ impl Connection {
                 self.doors.remove(&channel);
                 self.refuse(&name, code, &message);
             }
+            // Only programs that follow by HTTP ask for it.
+            Answer::Told(_) => {}
             Answer::CaughtUp(group) => {
                 self.asked.remove(&group.channel);
                 self.pass_on(&group);

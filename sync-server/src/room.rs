@@ -14,6 +14,7 @@
 //! again, those who were refused are asked for everything that is lacking.
 
 mod admit;
+mod feed;
 mod keep;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use crate::store::{Appended, Record, Store, StoreError};
 use crate::trace::{self, Arrival};
 use admit::Size;
 use bytes::Bytes;
+use feed::Feed;
 use keep::{Compacting, Loaded, load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,6 +51,8 @@ pub(crate) enum Request {
     Join { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
     /// To ask or edit, without being told what there is.
     Visit { guest: GuestId, mailbox: Arc<Mailbox> },
+    /// To be told what changes in it, from `has` on.
+    Follow { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
     /// To have it open no longer.
     Leave { guest: GuestId },
     /// To edit it.
@@ -94,6 +98,8 @@ pub(crate) struct Lost;
 
 struct Guest {
     mailbox: Arc<Mailbox>,
+    /// Whether it is told changes, and not deltas.
+    follows: bool,
     /// What it shows to the others, under the number of its connection: a number of its own choice could be another's.
     presence: Option<Bytes>,
 }
@@ -120,6 +126,8 @@ pub(crate) struct Room {
     compacting: Option<Compacting>,
     /// What the last snapshot contains.
     compacted: VersionVector,
+    /// What changes, if anybody wants to know.
+    feed: Option<Feed>,
     /// The latest answer to somebody who lacked something; many lack the same.
     latest_group: Option<(VersionVector, Arc<Group>)>,
 }
@@ -146,6 +154,7 @@ impl Room {
             compactor: needs.compactor.clone(),
             compacting: None,
             compacted: VersionVector::default(),
+            feed: None,
             latest_group: None,
         })
     }
@@ -172,7 +181,7 @@ impl Room {
                 },
                 // At once, so that it hears of the edits that follow.
                 Request::Visit { guest, mailbox } => {
-                    self.guests.insert(guest, Guest { mailbox, presence: None });
+                    self.guests.insert(guest, Guest { mailbox, presence: None, follows: false });
                 }
                 other => others.push(other),
             }
@@ -225,6 +234,7 @@ impl Room {
             self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
             self.latest_group = None;
             self.fan_out(edits, &group);
+            self.tell();
         }
         for (guest, version) in &edits.authors {
             if let Some(guest) = self.guests.get(guest) {
@@ -257,7 +267,7 @@ impl Room {
             1 => edits.authors.keys().next(),
             _ => None,
         };
-        for (_, guest) in self.guests.iter().filter(|(id, _)| Some(*id) != sole) {
+        for (_, guest) in self.guests.iter().filter(|(id, guest)| Some(*id) != sole && !guest.follows) {
             guest.mailbox.delta(group.clone());
         }
     }
@@ -305,6 +315,7 @@ impl Room {
     fn answer(&mut self, request: Request) {
         match request {
             Request::Join { guest, mailbox, has } => self.join(guest, mailbox, has),
+            Request::Follow { guest, mailbox, has } => self.follow(guest, mailbox, &has),
             Request::Visit { .. } | Request::Edit(_) => {}
             Request::Leave { guest } => {
                 self.refused.remove(&guest);
@@ -313,12 +324,7 @@ impl Room {
                     left.mailbox.forget(self.channel);
                 }
             }
-            Request::CatchUp { guest, has } => {
-                let group = self.group_since(&has);
-                if let Some(guest) = self.guests.get(&guest) {
-                    guest.mailbox.answer(Answer::CaughtUp(group));
-                }
-            }
+            Request::CatchUp { guest, has } => self.catch_up(guest, &has),
             Request::Present { guest, state } => self.present(guest, state),
             // Whoever does not wait any more needs no answer.
             Request::Settle { settled } => drop(settled.send(())),
@@ -339,7 +345,18 @@ impl Room {
                 mailbox.presence(channel, *other, state.clone());
             }
         }
-        self.guests.insert(id, Guest { mailbox, presence: None });
+        self.guests.insert(id, Guest { mailbox, presence: None, follows: false });
+    }
+
+    fn catch_up(&mut self, id: GuestId, has: &VersionVector) {
+        let Some(guest) = self.guests.get(&id) else { return };
+        let answer = match guest.follows {
+            true => self.told_since(has),
+            false => Answer::CaughtUp(self.group_since(has)),
+        };
+        if let Some(guest) = self.guests.get(&id) {
+            guest.mailbox.answer(answer);
+        }
     }
 
     fn group_since(&mut self, has: &VersionVector) -> Arc<Group> {

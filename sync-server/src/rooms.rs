@@ -263,7 +263,10 @@ async fn serve(
 async fn turn_away(name: &Arc<str>, channel: u32, mut queue: mpsc::Receiver<Request>) {
     queue.close();
     while let Some(request) = queue.recv().await {
-        if let Request::Join { mailbox, .. } | Request::Visit { mailbox, .. } = request {
+        if let Request::Join { mailbox, .. }
+        | Request::Visit { mailbox, .. }
+        | Request::Follow { mailbox, .. } = request
+        {
             turn_away_one(&mailbox, name.clone(), channel);
         }
     }

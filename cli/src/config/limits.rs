@@ -50,6 +50,10 @@ macro_rules! limits {
 limits! {
     own {
         connections: usize,
+        sockets: usize,
+        head: Span,
+        stall: Span,
+        answer_bytes: Size<u32>,
         connections_per_subject: usize,
         throttle: Span,
         document_bytes: Size<usize>,

@@ -248,6 +248,11 @@ impl Document {
         self.changes.get_or_insert_default();
     }
 
+    /// Notes changes no longer.
+    pub fn unwatch(&mut self) {
+        self.changes = None;
+    }
+
     /// What has changed since this was last asked, if the document is [watched](Self::watch).
     pub fn take_changes(&mut self) -> Vec<Change> {
         self.changes.as_mut().map(|changes| changes.take(&self.table)).unwrap_or_default()

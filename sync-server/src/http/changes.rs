@@ -1,15 +1,17 @@
 //! `GET /docs/{name}/changes`: what happens to a document, as server-sent events, from any version on.
 //!
-//! Each event carries a delta and the version that it leads to, which is also its id: who was cut off sends it as
-//! `Last-Event-ID`, as browsers do by themselves, and goes on from there without a gap. A reader that is slow costs what
-//! a slow socket costs: the mailbox's bounds, and then one group that says it all.
+//! Each event leads to a version, which is also its id: who was cut off sends it as `Last-Event-ID`, as browsers do by
+//! themselves, and goes on from there without a gap. There are two forms: deltas for whoever has the engine, and changes
+//! as JSON for whoever has not. A reader that is slow costs what a slow socket costs: the mailbox's bounds, and then one
+//! group, or one state, that says it all.
 
-use super::docs::named;
+use super::docs::{named, rendered};
 use super::refusal::Refusal;
+use super::sending;
 use super::version;
-use super::visitor::Visitor;
+use super::visitor::{Purpose, Visitor};
 use crate::hub::Hub;
-use crate::mailbox::{Answer, Group, Letters};
+use crate::mailbox::{Answer, Group, Letters, Told};
 use crate::pump::now;
 use crate::room::Request;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -21,26 +23,48 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use watersmeet_crdt::{Lattice, VersionVector};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct From {
     /// A version; nothing, if it is left out.
     #[serde(default)]
     since: String,
+    #[serde(default)]
+    form: Form,
 }
 
-/// What an event says.
+/// As what it is told what happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    /// For those who have the engine.
+    #[default]
+    Delta,
+    /// For those who have not.
+    Json,
+}
+
+/// What an event says: a delta,
 #[derive(Serialize)]
 struct Said<'a> {
     /// What a reader has that has applied the delta.
     version: &'a str,
     /// Base64.
     delta: String,
+}
+
+/// or changes.
+#[derive(Serialize)]
+struct Changed<'a> {
+    version: &'a str,
+    changes: &'a RawValue,
 }
 
 pub(super) async fn follow(
@@ -50,13 +74,18 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let name = named(name)?;
-    let has = begin(from, &headers)?;
-    let visitor = Visitor::enter(&hub, &headers, &name, Some(has.clone())).await?;
-    let (group, _) = visitor.opened().await?;
+    let Query(from) = from.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let (form, has) = (from.form, begin(from.since, &headers)?);
+    let purpose = match form {
+        Form::Delta => Purpose::Join(has.clone()),
+        Form::Json => Purpose::Follow(has.clone()),
+    };
+    let visitor = Visitor::enter(&hub, &headers, &name, purpose).await?;
+    let first = visitor.answered().await?;
     // One event waits for the socket; the rest stays in the mailbox, where it is merged.
     let (events, queue) = mpsc::channel(1);
-    let follower = Follower { visitor, has, events, asked: false };
-    hub.tasks.spawn(follower.run(group));
+    let follower = Follower { name, visitor, has, events, room: None, asked: false, form };
+    hub.tasks.spawn(follower.run(first));
     let events = stream::unfold(queue, async |mut queue: mpsc::Receiver<Event>| {
         queue.recv().await.map(|event| (Ok::<_, Infallible>(event), queue))
     });
@@ -65,8 +94,7 @@ pub(super) async fn follow(
 }
 
 /// The version to begin after. Who comes back says where it was, whatever it once began with.
-fn begin(from: Result<Query<From>, QueryRejection>, headers: &HeaderMap) -> Result<VersionVector, Refusal> {
-    let Query(From { since }) = from.map_err(|error| Refusal::bad_request(error.body_text()))?;
+fn begin(since: String, headers: &HeaderMap) -> Result<VersionVector, Refusal> {
     let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or("unreadable").to_owned());
     let text = last.unwrap_or(since);
     version::from_text(&text).ok_or_else(|| {
@@ -76,19 +104,23 @@ fn begin(from: Result<Query<From>, QueryRejection>, headers: &HeaderMap) -> Resu
 
 /// Passes on what comes to a mailbox, as fast as the reader takes it.
 struct Follower {
+    name: String,
     visitor: Visitor,
     /// What the reader has, or will have.
     has: VersionVector,
     events: mpsc::Sender<Event>,
+    /// Stands for the latest event among all that is being sent.
+    room: Option<OwnedSemaphorePermit>,
     /// Whether the room was asked for all that the reader lacks.
     asked: bool,
+    form: Form,
 }
 
 /// The reader has gone, or must go.
 struct Over;
 
 impl Follower {
-    async fn run(mut self, first: Arc<Group>) {
+    async fn run(mut self, first: Letters) {
         let stop = self.visitor.hub.stop.clone();
         let expired = until(self.visitor.rights.due(now()));
         tokio::select! {
@@ -98,11 +130,12 @@ impl Follower {
         }
     }
 
-    async fn follow(&mut self, first: Arc<Group>) -> Result<(), Over> {
-        self.pass_on(&first).await?;
+    async fn follow(&mut self, first: Letters) -> Result<(), Over> {
+        self.deliver(first).await?;
         loop {
             // Not before there is room for an event.
             drop(self.events.reserve().await.map_err(|_| Over)?);
+            self.room = None;
             let letters = tokio::select! {
                 letters = self.visitor.letters() => letters.map_err(|_| Over)?,
                 () = self.events.closed() => return Err(Over),
@@ -113,14 +146,19 @@ impl Follower {
 
     async fn deliver(&mut self, letters: Letters) -> Result<(), Over> {
         for answer in letters.answers {
-            if let Answer::CaughtUp(group) = answer {
-                self.asked = false;
-                self.pass_on(&group).await?;
+            self.asked = false;
+            match answer {
+                Answer::CaughtUp(state) if self.form == Form::Json => self.show(&state).await?,
+                Answer::Opened { group, .. } | Answer::CaughtUp(group) => self.pass_on(&group).await?,
+                Answer::Told(changes) => self.tell_all(&changes).await?,
+                // That has ended the visit.
+                Answer::Refused { .. } => return Err(Over),
             }
         }
         for group in letters.deltas {
             self.pass_on(&group).await?;
         }
+        self.tell_all(&letters.told).await?;
         if letters.lagging.is_empty() { Ok(()) } else { self.catch_up().await }
     }
 
@@ -131,10 +169,58 @@ impl Follower {
         if !self.has.merge(group.to.clone()) {
             return Ok(());
         }
-        let delta = group.delta().ok_or(Over)?;
+        self.make_room(group.frame.len()).await?;
+        let delta = BASE64_STANDARD.encode(group.delta().ok_or(Over)?);
         let version = version::to_text(&self.has);
-        let said = Said { version: &version, delta: BASE64_STANDARD.encode(delta) };
-        let mut event = Event::default().event("delta").json_data(said).map_err(|_| Over)?;
+        let said = Said { version: &version, delta };
+        let event = Event::default().event("delta").json_data(said).map_err(|_| Over)?;
+        self.send(event, version).await
+    }
+
+    async fn tell_all(&mut self, changes: &[Arc<Told>]) -> Result<(), Over> {
+        for told in changes {
+            self.tell(told).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes are right for whoever has what was there before them.
+    async fn tell(&mut self, told: &Told) -> Result<(), Over> {
+        if self.has != told.before {
+            return if self.has.covers(&told.after) { Ok(()) } else { self.catch_up().await };
+        }
+        self.has = told.after.clone();
+        self.make_room(told.changes.len()).await?;
+        let version = version::to_text(&self.has);
+        let changes: &RawValue = serde_json::from_str(&told.changes).map_err(|_| Over)?;
+        let said = Changed { version: &version, changes };
+        let event = Event::default().event("changes").json_data(said).map_err(|_| Over)?;
+        self.send(event, version).await
+    }
+
+    /// Tells the whole state, in place of whatever the reader has.
+    async fn show(&mut self, state: &Group) -> Result<(), Over> {
+        let before = std::mem::replace(&mut self.has, state.to.clone());
+        // Nothing was ever written to it.
+        if self.has.is_empty() && before.is_empty() {
+            return Ok(());
+        }
+        self.make_room(state.frame.len()).await?;
+        let bytes = state.delta().ok_or(Over)?;
+        let json = rendered(&self.visitor.hub, self.name.clone(), bytes).await.map_err(|_| Over)?;
+        let event = Event::default().event("state").data(str::from_utf8(&json).map_err(|_| Over)?);
+        self.send(event, version::to_text(&self.has)).await
+    }
+
+    /// Waits until the event before has been taken, and there is room for one of so many bytes.
+    async fn make_room(&mut self, bytes: usize) -> Result<(), Over> {
+        drop(self.events.reserve().await.map_err(|_| Over)?);
+        self.room = None;
+        self.room = Some(sending::room(&self.visitor.hub, bytes).await.map_err(|_| Over)?);
+        Ok(())
+    }
+
+    async fn send(&mut self, mut event: Event, version: String) -> Result<(), Over> {
         if version.len() <= version::HEADER_BYTES_MAX {
             event = event.id(version);
         }

@@ -7,7 +7,7 @@ use super::docs::named;
 use super::negotiate::DELTA;
 use super::refusal::Refusal;
 use super::version;
-use super::visitor::Visitor;
+use super::visitor::{Purpose, Visitor};
 use crate::hub::Hub;
 use crate::pump::now;
 use crate::rights::Verdict;
@@ -40,7 +40,7 @@ pub(super) async fn post(
     body: Body,
 ) -> Result<Response, Refusal> {
     let name = named(name)?;
-    let mut visitor = Visitor::enter(&hub, &headers, &name, None).await?;
+    let mut visitor = Visitor::enter(&hub, &headers, &name, Purpose::Visit).await?;
     may_edit(&mut visitor, &name)?;
     is_a_delta(&headers)?;
     let bytes = read(&hub, body).await?;

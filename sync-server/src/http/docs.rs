@@ -3,8 +3,9 @@
 use super::json::Whole;
 use super::negotiate::{self, Form};
 use super::refusal::Refusal;
+use super::sending;
 use super::version;
-use super::visitor::{Visitor, rights};
+use super::visitor::{Purpose, Visitor, rights};
 use crate::hub::Hub;
 use crate::rights::Rights;
 use crate::store::{Store, StoreError};
@@ -100,7 +101,7 @@ pub(super) async fn read(
         let message = format!("a document is told as {} or {}", negotiate::JSON, negotiate::SNAPSHOT);
         Refusal::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", message)
     })?;
-    let visitor = Visitor::enter(&hub, &headers, &name, Some(VersionVector::default())).await?;
+    let mut visitor = Visitor::enter(&hub, &headers, &name, Purpose::Join(VersionVector::default())).await?;
     let (group, version) = visitor.opened().await?;
     if version.is_empty() {
         let message = format!("there is no document {name:?}; it begins with the first edit");
@@ -115,7 +116,7 @@ pub(super) async fn read(
             Form::Snapshot => state,
             Form::Json => rendered(&hub, name, state).await?,
         };
-        ([(header::CONTENT_TYPE, form.media_type())], body).into_response()
+        ([(header::CONTENT_TYPE, form.media_type())], sending::answer(&mut visitor, body)?).into_response()
     };
     let headers = response.headers_mut();
     set_private(headers);
@@ -151,7 +152,7 @@ fn hash(state: &[u8]) -> u128 {
 }
 
 /// The document as JSON, made where it holds up no connection, and for a few at a time.
-async fn rendered(hub: &Hub, name: String, state: Bytes) -> Result<Bytes, Refusal> {
+pub(super) async fn rendered(hub: &Hub, name: String, state: Bytes) -> Result<Bytes, Refusal> {
     let cannot = || Refusal::unavailable("the document cannot be rendered now");
     let _permit = hub.renderings.acquire().await.map_err(|_| cannot())?;
     let rendering = tokio::task::spawn_blocking(move || render(&name, state));

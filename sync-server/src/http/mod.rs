@@ -15,9 +15,11 @@ mod changes;
 mod deltas;
 mod docs;
 mod json;
+mod json_changes;
 mod negotiate;
 mod origins;
 mod refusal;
+mod sending;
 mod version;
 mod visitor;
 
@@ -35,6 +37,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
+pub(crate) use json_changes::changes_as_json;
 use refusal::{Counted, Refusal};
 use serde::Serialize;
 use std::sync::Arc;
@@ -59,6 +62,11 @@ pub fn router(server: Server) -> Router {
         .layer(middleware::from_fn_with_state(server.hub.clone(), only_own_names))
         .layer(middleware::map_response_with_state(server.hub.clone(), count))
         .with_state(server.hub)
+}
+
+/// What somebody is told for whom there is no socket, as it is written to one.
+pub(crate) fn full() -> String {
+    Refusal::full("all of the server's sockets are taken; try again later").written()
 }
 
 /// The routes of documents, for programs and for pages that may sync.
@@ -122,7 +130,7 @@ async fn sync(
         Ok(rights) => rights,
         Err(refused) => return Refusal::of(refused).into_response(),
     };
-    let Some((guest, permit)) = hub.admit() else { return Refusal::full().into_response() };
+    let Some((guest, permit)) = hub.admit() else { return Refusal::no_connection().into_response() };
     let frame_bytes = hub.limits.session.frame_bytes;
     upgrade
         .read_buffer_size(SOCKET_BUFFER_BYTES)

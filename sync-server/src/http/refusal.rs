@@ -24,6 +24,11 @@ pub(super) struct Refusal {
     pub(super) version: Option<String>,
 }
 
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a Refusal,
+}
+
 /// Says in an answer's extensions that it is a refusal, and its code, to whoever counts them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted(pub(super) &'static str);
@@ -57,9 +62,22 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "subprotocol", message)
     }
 
-    pub(super) fn full() -> Self {
-        let message = "the server has as many connections as it may; try again later";
+    pub(super) fn full(message: &str) -> Self {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full", message)
+    }
+
+    pub(super) fn no_connection() -> Self {
+        Refusal::full("the server has as many connections as it may; try again later")
+    }
+
+    /// As it is written to a socket that is closed then, by whoever does not get as far as HTTP.
+    pub(super) fn written(&self) -> String {
+        // Texts can be written as JSON.
+        let body = serde_json::to_string(&Body { error: self }).unwrap_or_default();
+        let (status, bytes) = (self.status, body.len());
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\nRetry-After: {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\n{body}"
+        )
     }
 
     pub(super) fn stopping() -> Self {
@@ -104,12 +122,8 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body {
-            error: Refusal,
-        }
         let (status, code) = (self.status, self.code);
-        let mut response = (status, Json(Body { error: self })).into_response();
+        let mut response = (status, Json(Body { error: &self })).into_response();
         response.extensions_mut().insert(Counted(code));
         let headers = response.headers_mut();
         match status {

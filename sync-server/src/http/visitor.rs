@@ -14,6 +14,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use watersmeet_crdt::VersionVector;
 use watersmeet_crdt::session::{Code, Token};
 
+/// What somebody comes for.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    /// To ask or edit.
+    Visit,
+    /// To be told what there is beyond a version, and whatever comes.
+    Join(VersionVector),
+    /// The same, as changes.
+    Follow(VersionVector),
+}
+
 /// See the [module](self). It leaves the room when it is dropped, as it is when its client goes away.
 pub(super) struct Visitor {
     pub(super) hub: Arc<Hub>,
@@ -21,17 +32,22 @@ pub(super) struct Visitor {
     pub(super) mailbox: Arc<Mailbox>,
     door: Door,
     pub(super) rights: Rights,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a visitor counts for, among all connections and among its subject's, until it is dropped.
+pub(super) struct Stay {
+    _permit: Option<OwnedSemaphorePermit>,
+    _rights: Rights,
 }
 
 impl Visitor {
-    /// Goes into the room of `name`, if it may. With `has`, it is told what there is besides, and whatever comes; without,
-    /// only what it asks for.
+    /// Goes into the room of `name`, if it may.
     pub(super) async fn enter(
         hub: &Arc<Hub>,
         headers: &HeaderMap,
         name: &str,
-        has: Option<VersionVector>,
+        purpose: Purpose,
     ) -> Result<Self, Refusal> {
         if !hub.limits.session.allows_name(name) {
             return Err(Refusal::of_code(Code::Name, hub.limits.session.names_allowed()));
@@ -41,7 +57,7 @@ impl Visitor {
         if hub.stop.is_cancelled() {
             return Err(Refusal::stopping());
         }
-        let (guest, permit) = hub.admit().ok_or_else(Refusal::full)?;
+        let (guest, permit) = hub.admit().ok_or_else(Refusal::no_connection)?;
         let limits = &hub.limits;
         let capacity = Capacity { bytes: limits.mailbox_bytes, deltas: limits.mailbox_deltas };
         let mailbox = Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone()));
@@ -50,16 +66,17 @@ impl Visitor {
                 return Err(Refusal::unavailable("too many documents are open at this server"));
             };
             let mailbox = mailbox.clone();
-            let request = match has.clone() {
-                Some(has) => Request::Join { guest, mailbox, has },
-                None => Request::Visit { guest, mailbox },
+            let request = match purpose.clone() {
+                Purpose::Visit => Request::Visit { guest, mailbox },
+                Purpose::Join(has) => Request::Join { guest, mailbox, has },
+                Purpose::Follow(has) => Request::Follow { guest, mailbox, has },
             };
             if door.requests.send(request).await.is_ok() {
                 break door;
             }
             // The room ended just now; the next one is another.
         };
-        Ok(Visitor { hub: hub.clone(), guest, mailbox, door, rights, _permit: permit })
+        Ok(Visitor { hub: hub.clone(), guest, mailbox, door, rights, permit: Some(permit) })
     }
 
     /// Asks the room for something.
@@ -85,6 +102,16 @@ impl Visitor {
         refusal.map_or(Ok(letters), Err)
     }
 
+    /// Waits until the room has answered.
+    pub(super) async fn answered(&self) -> Result<Letters, Refusal> {
+        loop {
+            let letters = self.letters().await?;
+            if !letters.answers.is_empty() {
+                return Ok(letters);
+            }
+        }
+    }
+
     /// Waits until the room that was joined has told what there is: the group, and the version that it leads to.
     pub(super) async fn opened(&self) -> Result<(Arc<Group>, VersionVector), Refusal> {
         loop {
@@ -96,6 +123,11 @@ impl Visitor {
                 return Ok(opened);
             }
         }
+    }
+
+    /// What it counts for, which thus may last longer than its visit.
+    pub(super) fn stay(&mut self) -> Stay {
+        Stay { _permit: self.permit.take(), _rights: std::mem::take(&mut self.rights) }
     }
 
     /// The room's number in its groups and acknowledgements.

@@ -55,6 +55,7 @@ impl Room {
                 self.size = Size::at_most(tail.state_bytes_at_most());
                 (self.document, self.tail, self.following) = (document, tail, following);
                 self.latest_group = None;
+                self.begin_feed_again();
                 Ok(())
             }
             Err(error) => {
@@ -102,7 +103,9 @@ impl Room {
                     self.tail.add(number, bytes.len());
                     self.size.add(bytes.len());
                     self.latest_group = None;
-                    self.guests.values().for_each(|guest| guest.mailbox.delta(group.clone()));
+                    let readers = self.guests.values().filter(|guest| !guest.follows);
+                    readers.for_each(|guest| guest.mailbox.delta(group.clone()));
+                    self.tell();
                 }
                 // What comes before it has become a snapshot, before it could be followed.
                 Err(Gap { .. }) => return self.load_again(Some(told)).await,
