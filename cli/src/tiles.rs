@@ -37,6 +37,10 @@ pub(crate) struct Build {
     /// The last zoom that is rendered beforehand; deeper ones are rendered on demand.
     #[arg(long, env = "WATERSMEET_ARCHIVE_ZOOM", default_value_t = ARCHIVE_ZOOM_DEFAULT)]
     archive_zoom: u8,
+    /// About how much memory to take, such as 500MB or 4GB [default: 1GB]. What does not fit waits in files beside the
+    /// output; the archive is the same.
+    #[arg(long, env = "WATERSMEET_MEMORY", value_parser = bytes)]
+    memory: Option<u64>,
     /// The set's name for people [default: the archive's file name].
     #[arg(long, env = "WATERSMEET_NAME")]
     name: Option<String>,
@@ -71,12 +75,28 @@ impl Build {
             archive_zoom: Some(self.archive_zoom),
             name: self.name,
             attribution: self.attribution,
+            memory_bytes: self.memory,
             ..BuildOptions::default()
         };
         (options.render.min_zoom, options.render.max_zoom) = (self.min_zoom, self.max_zoom);
         print!("{}", watersmeet_tiles::build(&layers, &self.output, &options, &Shown::new())?);
         Ok(())
     }
+}
+
+/// A size as people write it: a number and a unit, of which B may be left out.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = match text[digits.len()..].trim().to_ascii_uppercase().trim_end_matches('B') {
+        "" => 1,
+        "K" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "T" => 1_000_000_000_000,
+        _ => 0,
+    };
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    number.filter(|bytes| *bytes > 0).ok_or_else(|| format!("{text:?} is no size such as 500MB or 4GB"))
 }
 
 /// Progress on stderr, for what takes long.
@@ -91,14 +111,14 @@ impl Shown {
 }
 
 impl Progress for Shown {
-    fn done(&self, stage: Stage, done: u64, total: Option<u64>) {
+    fn done(&self, stage: Stage, done: u64, share: Option<f64>) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.elapsed() < PROGRESS_EVERY {
             return;
         }
         *latest = Instant::now();
-        match total {
-            Some(total) => eprintln!("{stage}: {done} of {total}"),
+        match share {
+            Some(share) => eprintln!("{stage}: {done}, {:.0} %", share * 100.0),
             None => eprintln!("{stage}: {done}"),
         }
     }

@@ -166,17 +166,21 @@ impl Cell {
     /// Roughly how much memory the cell takes, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.layers.iter().map(layer_bytes).sum()
+        self.layers.iter().map(CellLayer::memory_bytes).sum()
     }
 }
 
-fn layer_bytes(layer: &CellLayer) -> usize {
-    let words = 64 * (layer.dictionary.keys.len() + layer.dictionary.values.len());
-    let features = layer.features.iter().map(|feature| {
-        let tags = 8 * feature.tags.len();
-        size_of::<Feature>() + tags + feature.geometry.memory_bytes()
-    });
-    words + features.sum::<usize>()
+impl CellLayer {
+    /// Roughly how much memory the layer takes, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let words = 64 * (self.dictionary.keys.len() + self.dictionary.values.len());
+        let features = self.features.iter().map(|feature| {
+            let tags = 8 * feature.tags.len();
+            size_of::<Feature>() + tags + feature.geometry.memory_bytes()
+        });
+        words + features.sum::<usize>()
+    }
 }
 
 impl Geometry {
@@ -192,6 +196,17 @@ impl Geometry {
             }
         }
         bounds
+    }
+
+    /// How many vertices there are.
+    #[must_use]
+    pub fn vertex_count(&self) -> u64 {
+        let count = match self {
+            Self::Points(points) => points.len(),
+            Self::Lines(lines) => lines.iter().map(Vec::len).sum(),
+            Self::Polygons(rings) => rings.iter().map(|ring| ring.vertices.len()).sum(),
+        };
+        count as u64
     }
 
     fn memory_bytes(&self) -> usize {

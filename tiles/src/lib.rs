@@ -58,7 +58,8 @@ pub use feature::Value;
 pub use generalise::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
 pub use http::{ServeOptions, router};
 pub use options::{
-    ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, MAX_ZOOM_DEFAULT, OptionsError, RenderOptions,
+    ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, MAX_ZOOM_DEFAULT, MEMORY_BYTES_DEFAULT,
+    OptionsError, RenderOptions,
 };
 pub use reader::{ByteReader, FileReader};
 pub use report::{BuildReport, EXAMPLES_MAX, LayerReport, Progress, Skipped, Stage, ZoomReport};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::archive::TileKind;
-use crate::build::read::{LayerFields, Read};
+use crate::build::layers::LayerSummary;
 use crate::build::walk::CELL_ENCODING;
 use crate::compress::Encoding;
 use crate::coord::{Bounds, Point, WORLD, WORLD_BITS};
@@ -43,15 +43,17 @@ pub(crate) struct About {
 }
 
 impl About {
-    pub(crate) fn new(read: &Read, options: &BuildOptions, out: &Path) -> Self {
+    pub(crate) fn new(layers: &[LayerSummary], options: &BuildOptions, out: &Path) -> Self {
+        let mut bounds = Bounds::EMPTY;
+        layers.iter().for_each(|layer| bounds.join(&layer.bounds));
         let stem = || out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Self {
             name: options.name.clone().unwrap_or_else(stem),
             attribution: options.attribution.clone(),
             archive_zoom: options.last_archived_zoom(),
             render: options.render.clone(),
-            layers: read.layers.iter().map(|layer| vector_layer(layer, &options.render)).collect(),
-            bounds: on_the_square(read.bounds),
+            layers: layers.iter().map(|layer| vector_layer(layer, &options.render)).collect(),
+            bounds: on_the_square(bounds),
         }
     }
 
@@ -120,18 +122,18 @@ fn on_the_square(bounds: Bounds) -> Bounds {
     Bounds { min: clamp(bounds.min), max: clamp(bounds.max) }
 }
 
-fn vector_layer(layer: &LayerFields, render: &RenderOptions) -> Value {
+fn vector_layer(layer: &LayerSummary, render: &RenderOptions) -> Value {
     json!({
         "id": layer.name,
         "fields": layer.fields.iter().map(|(key, kind)| (key.to_string(), json!(kind))).collect::<serde_json::Map<_, _>>(),
-        "minzoom": layer.min_zoom.max(render.min_zoom),
-        "maxzoom": render.max_zoom,
+        "minzoom": layer.min_zoom().max(render.min_zoom),
+        "maxzoom": layer.max_zoom.min(render.max_zoom),
     })
 }
 
 /// The name of a set's content: the bytes of all tiles and cells, the layers, and the options that decide the tiles
 /// that are not rendered yet; but not how the files are compressed. 16 hexadecimal digits.
-pub(crate) fn content(hashes: &[(u64, u128)], about: &About) -> String {
+pub(crate) fn content(hashes: impl Iterator<Item = (u64, u128)>, about: &About) -> String {
     let mut hasher = Xxh3::new();
     let decided = json!([about.layers, about.render, about.archive_zoom]);
     hasher.update(decided.to_string().as_bytes());

@@ -15,6 +15,9 @@ pub const ARCHIVE_ZOOM_DEFAULT: u8 = 6;
 /// Rendering the pyramid beforehand any deeper is refused: it would have a billion tiles.
 pub const ARCHIVE_ZOOM_MAX: u8 = 15;
 
+/// About how much memory a build takes at most, unless told otherwise.
+pub const MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
+
 /// What decides a tile's bytes, together with its features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +67,10 @@ pub struct BuildOptions {
     pub layers: BTreeMap<String, LayerRules>,
     /// Whom the map owes its data to, shown in its corner. HTML is allowed by `TileJSON`.
     pub attribution: Option<String>,
+    /// About how much memory a build may take, in bytes; `None` for [`MEMORY_BYTES_DEFAULT`]. Features beyond that wait
+    /// in files beside the output. What comes out is the same. Not counted are what shows in a single tile, some 60
+    /// bytes for each tile of the archive, and the largest single feature.
+    pub memory_bytes: Option<u64>,
 }
 
 impl BuildOptions {
@@ -77,6 +84,13 @@ impl BuildOptions {
     #[must_use]
     pub fn rules(&self, layer: &str) -> LayerRules {
         self.layers.get(layer).cloned().unwrap_or_default()
+    }
+
+    /// How many bytes of features are cut in memory: while a part of the world is cut, it is there up to three times, and
+    /// batches that are being read and the compressor want some memory, too.
+    pub(crate) fn loaded_bytes_max(&self) -> usize {
+        let memory = self.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT);
+        usize::try_from(memory / 4).unwrap_or(usize::MAX)
     }
 }
 

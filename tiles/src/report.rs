@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::source::BadFeature;
+use crate::source::{BadFeature, Place};
 
 /// How many skipped features are reported in full; the rest is counted.
 pub const EXAMPLES_MAX: usize = 20;
@@ -14,13 +14,11 @@ pub const EXAMPLES_MAX: usize = 20;
 /// The parts of a build, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Reading, checking and projecting features. Counted in features, whose number is not known.
+    /// Reading, checking, projecting and ranking. Counted in features.
     Reading,
-    /// Ranking vertices. Counted in features.
-    Ranking,
-    /// Cutting and rendering. Counted in tiles, whose number is not known.
+    /// Cutting and rendering. Counted in tiles and cells.
     Rendering,
-    /// Writing the archive and the cells. Counted in files.
+    /// Putting the archive and the cells together. Counted in files.
     Writing,
 }
 
@@ -28,22 +26,27 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reading => "reading features",
-            Self::Ranking => "ranking vertices",
             Self::Rendering => "rendering tiles",
             Self::Writing => "writing files",
         })
     }
 }
 
-/// Hears how far a build is. Called from several threads.
+/// Hears how far a build is, and may stop it. Called from several threads.
 pub trait Progress: Sync {
-    /// So much of a stage is done. Called at least at the beginning and the end of each stage.
-    fn done(&self, stage: Stage, done: u64, total: Option<u64>);
+    /// So much of a stage is done, and that is about this share of it, from 0 to 1, where that can be told.
+    /// Called at least at the beginning and the end of each stage.
+    fn done(&self, stage: Stage, done: u64, share: Option<f64>);
+
+    /// Whether the build is to be given up, as soon as may be. It leaves nothing behind.
+    fn stopped(&self) -> bool {
+        false
+    }
 }
 
 /// Hears nothing.
 impl Progress for () {
-    fn done(&self, _: Stage, _: u64, _: Option<u64>) {}
+    fn done(&self, _: Stage, _: u64, _: Option<f64>) {}
 }
 
 /// A feature that was left out, and why.
@@ -51,15 +54,19 @@ impl Progress for () {
 pub struct Skipped {
     /// The file it came from.
     pub origin: String,
-    /// Which feature of the file, from 0.
-    pub index: u64,
+    /// Where in the file it stands.
+    pub place: Place,
     /// What is wrong with it.
     pub bad: BadFeature,
 }
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: feature {}", self.origin, self.index)?;
+        f.write_str(&self.origin)?;
+        if let Some(line) = self.place.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": feature {}", self.place.index)?;
         if let Some(id) = &self.bad.id {
             write!(f, " (id {id})")?;
         }
@@ -121,6 +128,16 @@ impl BuildReport {
     #[must_use]
     pub fn skipped_total(&self) -> u64 {
         self.skipped.values().sum()
+    }
+
+    /// What the layer of this name has.
+    pub(crate) fn layer(&mut self, name: &str) -> &mut LayerReport {
+        let at = self.layers.iter().position(|layer| layer.name == name);
+        let at = at.unwrap_or_else(|| {
+            self.layers.push(LayerReport { name: name.to_owned(), ..LayerReport::default() });
+            self.layers.len() - 1
+        });
+        &mut self.layers[at]
     }
 
     pub(crate) fn skip(&mut self, skipped: Skipped) {

@@ -37,7 +37,7 @@ fn bad_features_are_named_and_counted_and_the_rest_is_built() {
     let text = report.to_string();
     for part in [
         "skipped 6 features",
-        "mixed.geojsonl: feature 1 (id \"open\"): ring 0 is not closed",
+        "mixed.geojsonl:2: feature 1 (id \"open\"): ring 0 is not closed",
         "feature 2 (id 12): position [200.0, 0.0] is out of range",
         "feature 3 (id 13): it has no geometry",
         "feature 4: line 0 has 1 positions, but needs 2",

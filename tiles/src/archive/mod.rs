@@ -14,5 +14,5 @@ mod write;
 pub use directory::Entry;
 pub use header::{Header, TileKind};
 pub use read::{Archive, ArchiveError, Place};
-pub(crate) use write::About;
+pub(crate) use write::{About, Directories, sync_folder};
 pub use write::{ArchiveWriter, write_file};

@@ -1,7 +1,8 @@
-//! Writing an archive: tiles in, one file out, whole or not at all.
+//! Writing an archive: what stands before the tiles, once it is known where each of them will be.
 //!
-//! One idea: a file gets its final name when all of it is on disk, and never before. Not here: tiles out of order; the
-//! caller sorts them, so that the archive is clustered. The bytes are gathered in memory until then.
+//! One idea: directories need the tiles' numbers, lengths and hashes, never their bytes; so whoever has the bytes may
+//! keep them where it likes and copy them behind. Not here: tiles out of order; the caller sorts them, so that the
+//! archive is clustered.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -21,14 +22,22 @@ const ROOT_END_MAX: usize = 16_384;
 /// How many entries a leaf directory has at first; doubled until the root is short enough.
 const LEAF_ENTRIES: usize = 4_096;
 
-/// Gathers tiles for an archive.
+/// Where the tiles of an archive are.
 #[derive(Debug, Default)]
-pub struct ArchiveWriter {
+pub(crate) struct Directories {
     entries: Vec<Entry>,
-    bytes: Vec<u8>,
     /// Where bytes with this hash already are.
     places: HashMap<u128, (u64, u32)>,
     addressed: u64,
+    /// How many bytes all different tiles have.
+    length: u64,
+}
+
+/// Gathers tiles for a small archive in memory.
+#[derive(Debug, Default)]
+pub struct ArchiveWriter {
+    directories: Directories,
+    bytes: Vec<u8>,
 }
 
 /// What the writer cannot know from the tiles.
@@ -44,47 +53,44 @@ pub(crate) struct About {
     pub(crate) metadata: serde_json::Value,
 }
 
-impl ArchiveWriter {
-    /// Adds a tile's packed bytes. Numbers have to grow from call to call.
-    pub fn add(&mut self, number: u64, packed: &[u8]) {
+impl Directories {
+    /// Adds a tile of this hash and length. Numbers have to grow from call to call. Whether its bytes are new: these
+    /// have to follow each other in the archive.
+    pub(crate) fn add(&mut self, number: u64, hash: u128, length: u32) -> bool {
         debug_assert!(self.entries.last().is_none_or(|last| last.number < number), "tiles come in order");
         self.addressed += 1;
-        // Packed tiles are far below 4 GiB: what they unpack to is bounded.
-        let length = u32::try_from(packed.len()).unwrap_or(u32::MAX);
-        let end = self.bytes.len() as u64;
-        let (offset, length) = *self.places.entry(xxh3_128(packed)).or_insert((end, length));
-        if offset == end {
-            self.bytes.extend_from_slice(packed);
+        let end = self.length;
+        let (offset, length) = *self.places.entry(hash).or_insert((end, length));
+        let is_new = offset == end && length > 0;
+        if is_new {
+            self.length += u64::from(length);
         }
         if let Some(last) = self.entries.last_mut()
             && (last.offset, last.length) == (offset, length)
             && last.number + u64::from(last.run_length) == number
         {
             last.run_length += 1;
-            return;
+            return is_new;
         }
         self.entries.push(Entry { number, offset, length, run_length: 1 });
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        is_new
     }
 
     /// The archive's bytes up to the tiles; the tiles follow right behind.
-    fn front(&self, about: &About) -> Result<Vec<u8>, CompressError> {
+    pub(crate) fn front(&self, about: &About) -> Result<Vec<u8>, CompressError> {
         let metadata = pack(about.metadata.to_string().as_bytes(), Encoding::Gzip)?;
         let (root, leaves) = self.directories()?;
         let mut offset = HEADER_BYTES as u64;
-        let mut next = |bytes: &[u8]| {
-            let range = Range { offset, length: bytes.len() as u64 };
-            offset += range.length;
+        let mut next = |length: u64| {
+            let range = Range { offset, length };
+            offset += length;
             range
         };
         let header = Header {
-            root: next(&root),
-            metadata: next(&metadata),
-            leaves: next(&leaves),
-            tiles: next(&self.bytes),
+            root: next(root.len() as u64),
+            metadata: next(metadata.len() as u64),
+            leaves: next(leaves.len() as u64),
+            tiles: next(self.length),
             addressed_tiles: self.addressed,
             entries: self.entries.len() as u64,
             distinct_tiles: self.places.len() as u64,
@@ -117,6 +123,17 @@ impl ArchiveWriter {
             leaf_entries *= 2;
         }
     }
+}
+
+impl ArchiveWriter {
+    /// Adds a tile's packed bytes. Numbers have to grow from call to call.
+    pub fn add(&mut self, number: u64, packed: &[u8]) {
+        // Packed tiles are far below 4 GiB: what they unpack to is bounded.
+        let length = u32::try_from(packed.len()).unwrap_or(u32::MAX);
+        if self.directories.add(number, xxh3_128(packed), length) {
+            self.bytes.extend_from_slice(packed);
+        }
+    }
 
     /// A whole archive in memory that says nothing about itself but that its bytes are as they were added.
     ///
@@ -126,24 +143,16 @@ impl ArchiveWriter {
         let zoom = |entry: Option<&Entry>| {
             entry.and_then(|e| TileCoord::from_number(e.number)).map_or(0, TileCoord::z)
         };
-        self.to_bytes(&About {
+        let mut bytes = self.directories.front(&About {
             kind: TileKind::Other,
             tile_encoding: Encoding::Identity,
-            min_zoom: zoom(self.entries.first()),
-            max_zoom: zoom(self.entries.last()),
+            min_zoom: zoom(self.directories.entries.first()),
+            max_zoom: zoom(self.directories.entries.last()),
             bounds: [-180.0, -85.0, 180.0, 85.0],
             center: [0.0, 0.0],
             center_zoom: 0,
             metadata: serde_json::Value::Object(serde_json::Map::new()),
-        })
-    }
-
-    /// The whole archive in memory.
-    ///
-    /// # Errors
-    /// When the compressor fails.
-    pub(crate) fn to_bytes(&self, about: &About) -> Result<Vec<u8>, CompressError> {
-        let mut bytes = self.front(about)?;
+        })?;
         bytes.extend_from_slice(&self.bytes);
         Ok(bytes)
     }
@@ -186,12 +195,12 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A new name is on disk when its folder is.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

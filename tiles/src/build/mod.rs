@@ -1,11 +1,27 @@
 //! The builder: sources in, an archive and its cells out.
 //!
 //! One idea: it is the pipeline called for every tile of the pyramid, parents before children, each child's cell cut
-//! from its parent's. All projected features, and the packed tiles, are in memory while it runs. Not here: anything a
-//! tile's bytes depend on (see [`render`](crate::render)), so that the server can do the same without the builder.
+//! from its parent's. Features that memory would not hold, and what has been made, wait in files beside the output.
+//! Not here: anything a tile's bytes depend on (see [`render`](crate::render)), so that the server can do the same
+//! without the builder.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `read` | sources to features, in batches, on all cores |
+//! | `understand`, `layers` | a batch to ranked features; batches to layers |
+//! | `spill`, `skeleton` | features that wait in files, and what rules ask of them meanwhile |
+//! | `walk` | down the pyramid |
+//! | `pieces` | tiles as they are made, and the archive in the end |
+//! | `workplace` | the files of a build that is under way |
 
-pub(crate) mod read;
+pub(crate) mod layers;
+mod pieces;
+mod read;
+mod skeleton;
+mod spill;
+mod understand;
 pub(crate) mod walk;
+mod workplace;
 
 use std::fs;
 use std::io;
@@ -13,14 +29,15 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::archive::write_file;
 use crate::compress::CompressError;
 use crate::metadata;
 use crate::options::{BuildOptions, OptionsError};
 use crate::report::{BuildReport, Progress, Stage};
-use crate::source::{GeoJson, Source, SourceError};
+use crate::source::{CsvColumns, Source, SourceError, open};
+use read::World;
+use workplace::Workplace;
 
-/// A GeoJSON file and the name of the layer it becomes.
+/// A file and the name of the layer it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The layer's name.
@@ -64,6 +81,12 @@ pub enum BuildError {
     /// Not one feature could be drawn.
     #[error("there is nothing to draw:\n{0}")]
     Nothing(Box<BuildReport>),
+    /// Told to stop.
+    #[error("the build was stopped; nothing was written")]
+    Stopped,
+    /// Two builds at once.
+    #[error("{}: another build is writing there", .0.display())]
+    Busy(PathBuf),
     /// The compressor failed.
     #[error(transparent)]
     Compress(#[from] CompressError),
@@ -106,12 +129,19 @@ pub fn build(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport, BuildError> {
-    let mut files: Vec<_> = layers.iter().map(|layer| GeoJson::new(&layer.name, &layer.path)).collect();
-    let mut sources: Vec<&mut dyn Source> = files.iter_mut().map(|file| file as &mut dyn Source).collect();
+    options.check()?;
+    for (index, layer) in layers.iter().enumerate() {
+        if layers[..index].iter().any(|before| before.name == layer.name) {
+            return Err(BuildError::SameName(layer.name.clone()));
+        }
+    }
+    let open = |layer: &Layer| open(&layer.name, &layer.path, &CsvColumns::default());
+    let mut files = layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let mut sources: Vec<&mut dyn Source> = files.iter_mut().map(|file| &mut **file as _).collect();
     build_from(&mut sources, out, options, progress)
 }
 
-/// The same as [`build`] from any sources, one layer each.
+/// The same as [`build`] from any sources; those of one name become one layer.
 ///
 /// # Errors
 /// See [`build`].
@@ -122,56 +152,58 @@ pub fn build_from(
     progress: &dyn Progress,
 ) -> Result<BuildReport, BuildError> {
     options.check()?;
-    check_names(sources)?;
+    in_order_of_layers(sources)?;
+    let workplace = Workplace::new(out)?;
     let mut report = BuildReport::default();
-    let read = read::read(sources, options, progress, &mut report)?;
-    if read.world.is_empty() {
+    let read = read::read(sources, options, &workplace, progress, &mut report)?;
+    if matches!(&read.world, World::Memory(cell) if cell.is_empty()) {
         return Err(BuildError::Nothing(Box::new(report)));
     }
-    let about = metadata::About::new(&read, options, out);
-    let walked = walk::walk(read.world, options, progress, &mut report)?;
-    let content = metadata::content(&walked.hashes, &about);
-    report.content = content.clone();
-    let archive = walked.tiles.to_bytes(&about.archive(&content))?;
-    let cells =
-        (!walked.cells.is_empty()).then(|| walked.cells.to_bytes(&about.cells(&content))).transpose()?;
-    progress.done(Stage::Writing, 0, Some(2));
-    report.archive_bytes = archive.len() as u64;
-    report.cells_bytes = cells.as_ref().map_or(0, |cells| cells.len() as u64);
-    put(out, &archive, cells.as_deref())?;
-    progress.done(Stage::Writing, 2, Some(2));
+    let about = metadata::About::new(&read.layers, options, out);
+    let walked = walk::walk(read.world, options, &workplace, progress, &mut report)?;
+    progress.done(Stage::Writing, 0, Some(0.0));
+    let hashes = || [&walked.tiles, &walked.cells].into_iter().flat_map(|all| &all.pieces);
+    let content = metadata::content(hashes().map(|piece| (piece.number, piece.hash)), &about);
+    report.archive_bytes = walked.tiles.write(&workplace.path(ARCHIVE), &about.archive(&content))?;
+    if report.cells > 0 {
+        report.cells_bytes = walked.cells.write(&workplace.path(CELLS), &about.cells(&content))?;
+    }
+    report.content = content;
+    if progress.stopped() {
+        return Err(BuildError::Stopped);
+    }
+    publish(&workplace, out, report.cells > 0)?;
+    progress.done(Stage::Writing, 2, Some(1.0));
     Ok(report)
 }
 
-fn check_names(sources: &[&mut dyn Source]) -> Result<(), BuildError> {
+/// The names of the finished files before they have their own.
+const ARCHIVE: &str = "archive";
+const CELLS: &str = "archive-cells";
+
+/// Puts sources of one layer behind each other: a layer's features come in one go.
+fn in_order_of_layers(sources: &mut [&mut dyn Source]) -> Result<(), BuildError> {
     if sources.is_empty() {
         return Err(BuildError::NoLayers);
     }
-    for (index, source) in sources.iter().enumerate() {
-        if source.layer().is_empty() {
-            return Err(BuildError::NoName);
-        }
-        if sources[..index].iter().any(|before| before.layer() == source.layer()) {
-            return Err(BuildError::SameName(source.layer().to_owned()));
-        }
+    let names: Vec<_> = sources.iter().map(|source| source.layer().to_owned()).collect();
+    if names.iter().any(String::is_empty) {
+        return Err(BuildError::NoName);
     }
+    sources.sort_by_key(|source| names.iter().position(|name| name == source.layer()));
     Ok(())
 }
 
 /// Cells go first: an archive then never stands beside cells that are older than itself. Each says which content it
 /// belongs to, so a crash between the two is seen when the set is opened.
-fn put(out: &Path, archive: &[u8], cells: Option<&[u8]>) -> Result<(), BuildError> {
+fn publish(workplace: &Workplace, out: &Path, has_cells: bool) -> Result<(), BuildError> {
     let beside = cells_path(out);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error| BuildError::Write { path, error }
-    };
-    match cells {
-        Some(cells) => write_file(&beside, cells).map_err(failed(&beside))?,
-        None => match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&beside)(error)),
-            _ => {}
-        },
+    if has_cells {
+        workplace.publish(CELLS, &beside)?;
+    } else if let Err(error) = fs::remove_file(&beside)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(BuildError::Write { path: beside, error });
     }
-    write_file(out, archive).map_err(failed(out))
+    workplace.publish(ARCHIVE, out)
 }

@@ -1,129 +1,195 @@
 //! The second half of a build: down the pyramid, a tile and its four children at a time.
+//!
+//! One idea: the way down is the same whether a tile's features are in memory or wait in a file; a file is cut into four
+//! until what it holds fits. A parent's features go as soon as its children's are cut from them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::BuildError;
-use crate::archive::ArchiveWriter;
+use super::layers::merge;
+use super::pieces::{Finished, Pieces};
+use super::read::World;
+use super::spill::{Spill, Spilled, shown};
+use super::workplace::Workplace;
 use crate::cells;
-use crate::compress::{CompressError, Encoding, pack};
+use crate::compress::Encoding;
 use crate::coord::TileCoord;
-use crate::cut::{cut, wrap};
+use crate::cut::cut;
 use crate::feature::Cell;
-use crate::options::{BuildOptions, RenderOptions};
+use crate::options::BuildOptions;
 use crate::render::{Rendered, render};
-use crate::report::{BuildReport, Progress, Stage};
+use crate::report::{BuildReport, Progress, Stage, ZoomReport};
 
 /// How cells are packed: they are unpacked while a client waits.
 pub(crate) const CELL_ENCODING: Encoding = Encoding::Zstd;
 
 /// All tiles and cells of a set.
-#[derive(Default)]
 pub(super) struct Walked {
-    pub(super) tiles: ArchiveWriter,
-    pub(super) cells: ArchiveWriter,
-    /// Number and hash of each tile's and each cell's bytes before packing.
-    pub(super) hashes: Vec<(u64, u128)>,
-}
-
-/// A tile or a cell, packed.
-struct Piece {
-    tile: TileCoord,
-    is_cell: bool,
-    hash: u128,
-    packed: Vec<u8>,
-    dropped: usize,
+    pub(super) tiles: Finished,
+    pub(super) cells: Finished,
 }
 
 struct Walker<'a> {
-    render: &'a RenderOptions,
+    options: &'a BuildOptions,
     archive_zoom: u8,
+    workplace: &'a Workplace,
     progress: &'a dyn Progress,
-    pieces: Mutex<Vec<Piece>>,
+    tiles: Pieces,
+    cells: Pieces,
+    /// By zoom.
+    zooms: Mutex<Vec<ZoomReport>>,
+    made: AtomicU64,
+    /// How much of the world is done, in [`WHOLE`]ths.
+    done: AtomicU64,
 }
 
+/// The whole world as a number that can be counted up by many threads.
+const WHOLE: f64 = 1e15;
+
 pub(super) fn walk(
-    world: Cell,
+    world: World,
     options: &BuildOptions,
+    workplace: &Workplace,
     progress: &dyn Progress,
     report: &mut BuildReport,
 ) -> Result<Walked, BuildError> {
+    let archive_zoom = options.last_archived_zoom();
     let walker = Walker {
-        render: &options.render,
-        archive_zoom: options.last_archived_zoom(),
+        options,
+        archive_zoom,
+        workplace,
         progress,
-        pieces: Mutex::default(),
+        tiles: Pieces::new(workplace, "tiles", Encoding::Gzip)?,
+        cells: Pieces::new(workplace, "cells", CELL_ENCODING)?,
+        zooms: Mutex::new(vec![ZoomReport::default(); usize::from(archive_zoom) + 1]),
+        made: AtomicU64::new(0),
+        done: AtomicU64::new(0),
     };
-    progress.done(Stage::Rendering, 0, None);
-    walker.visit(wrap(world, options.render.grid()), TileCoord::ROOT)?;
-    let mut pieces = walker.pieces.into_inner().unwrap_or_else(PoisonError::into_inner);
-    pieces.sort_unstable_by_key(|piece| (piece.tile.number(), piece.is_cell));
-    let total = pieces.len() as u64;
-    progress.done(Stage::Rendering, total, Some(total));
-    let mut walked = Walked::default();
-    for piece in pieces {
-        note(&piece, report);
-        walked.hashes.push((piece.tile.number(), piece.hash));
-        let archive = if piece.is_cell { &mut walked.cells } else { &mut walked.tiles };
-        archive.add(piece.tile.number(), &piece.packed);
+    progress.done(Stage::Rendering, 0, Some(0.0));
+    match world {
+        World::Memory(cell) => walker.visit(cell, TileCoord::ROOT, WHOLE)?,
+        World::Spilled(spilled) => walker.visit_spilled(spilled, TileCoord::ROOT, WHOLE)?,
     }
+    progress.done(Stage::Rendering, walker.made.into_inner(), Some(1.0));
+    let zooms = walker.zooms.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (zoom, drawn) in (0..).zip(zooms).filter(|(zoom, _)| *zoom >= options.render.min_zoom) {
+        let entry = report.zooms.entry(zoom).or_default();
+        *entry = ZoomReport { hidden_by_rank: entry.hidden_by_rank, ..drawn };
+    }
+    let walked = Walked { tiles: walker.tiles.finish()?, cells: walker.cells.finish()? };
+    report.cells = walked.cells.pieces.len() as u64;
     Ok(walked)
 }
 
-fn note(piece: &Piece, report: &mut BuildReport) {
-    if piece.is_cell {
-        report.cells += 1;
-        return;
-    }
-    let zoom = report.zooms.entry(piece.tile.z()).or_default();
-    let bytes = piece.packed.len() as u64;
-    zoom.tiles += 1;
-    zoom.bytes += bytes;
-    zoom.largest_bytes = zoom.largest_bytes.max(bytes);
-    zoom.dropped_by_size += piece.dropped as u64;
-    zoom.tiles_too_large += u64::from(piece.dropped > 0);
-}
-
 impl Walker<'_> {
-    fn visit(&self, cell: Cell, tile: TileCoord) -> Result<(), CompressError> {
+    /// Draws a tile and all below it. `share` is how much of the world that is.
+    fn visit(&self, cell: Cell, tile: TileCoord, share: f64) -> Result<(), BuildError> {
         if cell.is_empty() {
+            return self.tell(share);
+        }
+        self.draw(&cell, tile)?;
+        if tile.z() == self.archive_zoom {
+            self.keep(&cell, tile)?;
+            return self.tell(share);
+        }
+        let grid = self.options.render.grid();
+        let children = tile.children().map(|child| (child, cut(&cell, child, grid)));
+        drop(cell);
+        let weight = |cell: &Cell| cell.feature_count() as f64;
+        let all: f64 = children.iter().map(|(_, cell)| weight(cell)).sum();
+        children.into_par_iter().try_for_each(|(child, cell)| {
+            let share = if all > 0.0 { share * weight(&cell) / all } else { share / 4.0 };
+            self.visit(cell, child, share)
+        })
+    }
+
+    /// The same for features in a file.
+    fn visit_spilled(&self, spilled: Spilled, tile: TileCoord, share: f64) -> Result<(), BuildError> {
+        if spilled.is_empty() {
+            spilled.remove()?;
+            return self.tell(share);
+        }
+        let fits = spilled.memory_bytes <= self.options.loaded_bytes_max();
+        if fits || tile.z() == self.archive_zoom {
+            let cell = spilled.load()?;
+            spilled.remove()?;
+            return self.visit(cell, tile, share);
+        }
+        let mut seen = Vec::new();
+        let mut children = Vec::new();
+        for child in tile.children() {
+            let name = format!("features-{}-{}-{}", child.z(), child.x(), child.y());
+            children.push((child, Spill::new(self.workplace, &name, self.options)?));
+        }
+        let grid = self.options.render.grid();
+        spilled.each(&mut |chunk| {
+            self.go_on()?;
+            seen.extend(shown(&chunk, tile.z()));
+            children.par_iter_mut().try_for_each(|(child, spill)| {
+                cut(&chunk, *child, grid).layers.into_iter().try_for_each(|layer| spill.add(layer))
+            })
+        })?;
+        spilled.remove()?;
+        self.draw(&merge(seen), tile)?;
+        for (child, spill) in children {
+            self.visit_spilled(spill.finish()?, child, share / 4.0)?;
+        }
+        Ok(())
+    }
+
+    fn draw(&self, cell: &Cell, tile: TileCoord) -> Result<(), BuildError> {
+        self.go_on()?;
+        if tile.z() < self.options.render.min_zoom {
             return Ok(());
         }
-        if tile.z() >= self.render.min_zoom {
-            self.draw(&cell, tile)?;
-        }
-        if tile.z() == self.archive_zoom {
-            return if self.render.max_zoom > self.archive_zoom { self.keep(&cell, tile) } else { Ok(()) };
-        }
-        let grid = self.render.grid();
-        tile.children().into_par_iter().try_for_each(|child| self.visit(cut(&cell, child, grid), child))
-    }
-
-    fn draw(&self, cell: &Cell, tile: TileCoord) -> Result<(), CompressError> {
-        // Nobody tells it to stop.
-        let Rendered { bytes, dropped, .. } = render(cell, tile, self.render, &|| false).unwrap_or_default();
+        let stop = || self.progress.stopped();
+        let rendered = render(cell, tile, &self.options.render, &stop).map_err(|_| BuildError::Stopped)?;
+        let Rendered { bytes, dropped, .. } = rendered;
         if bytes.is_empty() {
             return Ok(());
         }
-        let packed = pack(&bytes, Encoding::Gzip)?;
-        self.push(Piece { tile, is_cell: false, hash: xxh3_128(&bytes), packed, dropped });
+        let length = u64::from(self.tiles.add(tile.number(), &bytes)?);
+        let mut zooms = self.zooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let zoom = &mut zooms[usize::from(tile.z())];
+        zoom.tiles += 1;
+        zoom.bytes += length;
+        zoom.largest_bytes = zoom.largest_bytes.max(length);
+        zoom.dropped_by_size += dropped as u64;
+        zoom.tiles_too_large += u64::from(dropped > 0);
+        drop(zooms);
+        self.made.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    fn keep(&self, cell: &Cell, tile: TileCoord) -> Result<(), CompressError> {
-        let bytes = cells::to_bytes(cell, tile);
-        let packed = pack(&bytes, CELL_ENCODING)?;
-        self.push(Piece { tile, is_cell: true, hash: xxh3_128(&bytes), packed, dropped: 0 });
+    /// Keeps what hangs below the last pre-rendered zoom.
+    fn keep(&self, cell: &Cell, tile: TileCoord) -> Result<(), BuildError> {
+        if self.options.render.max_zoom > self.archive_zoom {
+            self.cells.add(tile.number(), &cells::to_bytes(cell, tile))?;
+            self.made.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 
-    fn push(&self, piece: Piece) {
-        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        pieces.push(piece);
-        let done = pieces.len() as u64;
-        drop(pieces);
-        self.progress.done(Stage::Rendering, done, None);
+    fn go_on(&self) -> Result<(), BuildError> {
+        if self.progress.stopped() { Err(BuildError::Stopped) } else { Ok(()) }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of progress"
+    )]
+    fn tell(&self, share: f64) -> Result<(), BuildError> {
+        let done = self.done.fetch_add(share as u64, Ordering::Relaxed) + share as u64;
+        self.progress.done(
+            Stage::Rendering,
+            self.made.load(Ordering::Relaxed),
+            Some((done as f64 / WHOLE).min(1.0)),
+        );
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ mod thin;
 use crate::coord::WORLD_BITS;
 use crate::feature::{Dictionary, Feature, Geometry};
 use crate::options::RenderOptions;
+use crate::rank::POPULATION_NAMES;
 
 pub use rules::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
 
@@ -48,6 +49,15 @@ pub(crate) fn layer(
         }
         feature.weight = weight(zoom, count - u64::from(order[index]), count);
     }
+}
+
+/// Whether a layer's rules ask for an attribute of its points.
+pub(crate) fn asks(rules: &LayerRules, key: &str) -> bool {
+    let ranks = match &rules.rank {
+        Some(name) => name == key,
+        None => POPULATION_NAMES.contains(&key),
+    };
+    ranks || rules.cluster.attributes.contains_key(key)
 }
 
 fn is_points(feature: &Feature) -> bool {

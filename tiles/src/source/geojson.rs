@@ -1,108 +1,125 @@
-//! GeoJSON files: a collection, a single feature or geometry, or one of these a line (RFC 7946, RFC 8142).
+//! GeoJSON: a collection, a single feature or geometry, or one of these a line (RFC 7946, RFC 8142).
 //!
-//! One idea: the first value is read as a stream, feature by feature, whatever it is; what follows it is read line by
-//! line. So the format needs no flag, memory holds one feature at a time, and a broken line of newline-delimited
-//! GeoJSON costs that line only. Not here: TopoJSON, and coordinate systems other than WGS 84.
+//! One idea: a feature's text is found first and judged later (see [`text`](super::text)), so that the format needs no
+//! flag, all cores parse, and a broken feature costs that feature only. Not here: TopoJSON, and coordinate systems
+//! other than WGS 84.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::io::Read;
 
 use serde::de::DeserializeSeed;
 
+use super::input::Counted;
 use super::lenient::{Coordinates, Member, Object, Reader};
-use super::{BadFeature, Fault, Shape, Sink, Source, SourceError, SourceFeature};
+use super::text::{Broken, Part, Splitter, Texts};
+use super::{BadFeature, Batch, Fault, Place, Shape, Sink, Source, SourceError, SourceFeature};
 
-/// A GeoJSON file as a layer.
-#[derive(Clone, Debug)]
-pub struct GeoJson {
+/// GeoJSON text as a layer.
+pub(super) struct GeoJson<R> {
     layer: String,
-    path: PathBuf,
+    origin: String,
+    splitter: Splitter<R>,
+    counted: Counted,
+    features: u64,
 }
 
-impl GeoJson {
-    /// The features of a file as the layer of this name.
-    #[must_use]
-    pub fn new(layer: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self { layer: layer.into(), path: path.into() }
+impl<R: Read + Send> GeoJson<R> {
+    pub(super) fn new(layer: &str, origin: &str, input: R, counted: Counted) -> Self {
+        let splitter = Splitter::new(input);
+        Self { layer: layer.to_owned(), origin: origin.to_owned(), splitter, counted, features: 0 }
+    }
+
+    /// The first value, when it is not a collection whose features have gone before.
+    fn first(&mut self, line: u64, text: &[u8]) -> Result<Option<Batch>, SourceError> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let member = Reader(Some(&mut |_| {})).deserialize(&mut deserializer);
+        match member.map_err(|error| self.not_json(line, &error))? {
+            Member::Object(object) if object.had_features => Ok(None),
+            member if is_geojson(&member) => {
+                let place = Place { index: self.features, line: Some(line) };
+                self.features += 1;
+                Ok(Some(Box::new(move |sink| sink(place, feature(member)))))
+            }
+            member => {
+                let origin = self.origin.clone();
+                Err(SourceError::NotGeoJson { origin, found: described(&member) })
+            }
+        }
+    }
+
+    fn not_json(&self, line: u64, error: &serde_json::Error) -> SourceError {
+        SourceError::NotJson {
+            origin: self.origin.clone(),
+            line: line + error.line().saturating_sub(1) as u64,
+            column: error.column(),
+            features: self.features,
+            message: plain_message(error),
+        }
+    }
+
+    fn broken(&self, broken: Broken) -> SourceError {
+        match broken {
+            Broken::Io(error) => SourceError::Io { origin: self.origin.clone(), error },
+            Broken::NotJson { line, text } => {
+                let mut deserializer = serde_json::Deserializer::from_slice(&text);
+                match Reader(None).deserialize(&mut deserializer) {
+                    Ok(member) => {
+                        SourceError::NotGeoJson { origin: self.origin.clone(), found: described(&member) }
+                    }
+                    Err(error) => self.not_json(line, &error),
+                }
+            }
+        }
     }
 }
 
-impl Source for GeoJson {
+impl<R: Read + Send> Source for GeoJson<R> {
     fn layer(&self) -> &str {
         &self.layer
     }
 
     fn origin(&self) -> String {
-        self.path.display().to_string()
+        self.origin.clone()
     }
 
-    fn read(&mut self, sink: &mut Sink<'_>) -> Result<(), SourceError> {
-        let io = |error| SourceError::Io { path: self.path.clone(), error };
-        let file = File::open(&self.path).map_err(io)?;
-        let mut input = BufReader::with_capacity(1 << 18, file);
-        first_value(&self.path, &mut input, sink)?;
-        rest_by_line(input, sink).map_err(io)
-    }
-}
-
-/// Reads the file's first value, which may be all of it.
-fn first_value(path: &Path, input: &mut impl BufRead, sink: &mut Sink<'_>) -> Result<(), SourceError> {
-    let io = |error| SourceError::Io { path: path.to_owned(), error };
-    skip_marks(input).map_err(io)?;
-    let mut features = 0;
-    let mut count = |member| {
-        features += 1;
-        sink(feature(member));
-    };
-    let mut deserializer = serde_json::Deserializer::from_reader(&mut *input);
-    let read = Reader(Some(&mut count)).deserialize(&mut deserializer);
-    match read {
-        Ok(Member::Object(object)) if object.had_features => Ok(()),
-        Ok(member) if is_geojson(&member) => {
-            sink(feature(member));
-            Ok(())
+    fn next(&mut self) -> Result<Option<Batch>, SourceError> {
+        loop {
+            match self.splitter.next().map_err(|broken| self.broken(broken))? {
+                Part::End => return Ok(None),
+                Part::Texts(texts) => {
+                    let index = self.features;
+                    self.features += texts.len() as u64;
+                    return Ok(Some(Box::new(move |sink| judge(&texts, index, sink))));
+                }
+                Part::First { line, text } => {
+                    let batch = self.first(line, &text)?;
+                    if batch.is_some() {
+                        return Ok(batch);
+                    }
+                }
+            }
         }
-        Ok(member) => Err(SourceError::NotGeoJson { path: path.to_owned(), found: described(&member) }),
-        Err(error) if error.is_io() => Err(io(error.into())),
-        Err(error) => Err(SourceError::NotJson {
-            path: path.to_owned(),
-            line: error.line(),
-            column: error.column(),
-            features,
-            message: plain_message(&error),
-        }),
+    }
+
+    fn bytes_read(&self) -> Option<(u64, u64)> {
+        self.counted.bytes_read()
     }
 }
 
-/// Steps over a byte order mark and the record separators of RFC 8142.
-fn skip_marks(input: &mut impl BufRead) -> std::io::Result<()> {
-    let marks = input.fill_buf()?.iter().take_while(|byte| MARKS.contains(byte)).count();
-    input.consume(marks);
-    Ok(())
-}
-
-const MARKS: [u8; 4] = [0xEF, 0xBB, 0xBF, 0x1E];
-
-fn rest_by_line(mut input: impl BufRead, sink: &mut Sink<'_>) -> std::io::Result<()> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-        let text = line.trim_ascii();
-        let text = text.strip_prefix(b"\x1E").unwrap_or(text);
-        if text.is_empty() {
-            continue;
-        }
-        let mut each = |member| sink(feature(member));
+/// Parses each text by itself.
+fn judge(texts: &Texts, first_index: u64, sink: &mut Sink<'_>) {
+    for (index, (line, text)) in (first_index..).zip(texts.iter()) {
+        let place = Place { index, line: Some(line) };
+        let mut each = |member| sink(place, feature(member));
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let read = Reader(Some(&mut each)).deserialize(&mut deserializer);
         match read.and_then(|member| deserializer.end().map(|()| member)) {
             Ok(Member::Object(object)) if object.had_features => {}
-            Ok(member) => sink(feature(member)),
-            Err(error) => sink(Err(BadFeature { id: None, fault: Fault::NotJson(error.to_string()) })),
+            Ok(member) => sink(place, feature(member)),
+            Err(error) => {
+                let line = line + error.line().saturating_sub(1) as u64;
+                let message = format!("{} at line {line} column {}", plain_message(&error), error.column());
+                sink(place, Err(BadFeature { id: None, fault: Fault::NotJson(message) }));
+            }
         }
     }
 }
@@ -164,10 +181,15 @@ fn collect(geometry: &Object, shapes: &mut Vec<Shape>) -> Result<(), Fault> {
         return Ok(());
     }
     let shape = shape(kind, geometry.coordinates.as_ref().unwrap_or(&Coordinates::Wrong("nothing")))?;
+    join(shape, shapes);
+    Ok(())
+}
+
+/// Adds a shape; parts of one kind become one shape.
+pub(super) fn join(shape: Shape, shapes: &mut Vec<Shape>) {
     if !shapes.iter_mut().any(|known| joined(known, &shape)) {
         shapes.push(shape);
     }
-    Ok(())
 }
 
 /// Whether the two are of one kind, and so have become one.
@@ -247,10 +269,11 @@ mod tests {
 
     /// Reads text as a file: its features and faults in order.
     fn read(text: &[u8]) -> Result<Vec<Result<SourceFeature, BadFeature>>, SourceError> {
-        let mut input = BufReader::with_capacity(16, text);
+        let mut source = GeoJson::new("layer", "test.geojson", text, Counted::default());
         let mut all = Vec::new();
-        first_value(Path::new("test.geojson"), &mut input, &mut |item| all.push(item))?;
-        rest_by_line(input, &mut |item| all.push(item)).unwrap();
+        while let Some(batch) = source.next()? {
+            batch(&mut |_, item| all.push(item));
+        }
         Ok(all)
     }
 

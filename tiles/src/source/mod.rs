@@ -1,14 +1,19 @@
-//! Where features come from: a stream of features in degrees, one layer each.
+//! Where features come from: GeoJSON, FlatGeobuf or CSV, each as a stream of features in degrees.
 //!
-//! One idea: a source hands over one feature at a time, good or bad, and a bad one says which it was and what is wrong
-//! with it; whoever reads decides that bad ones are skipped and counted. Not here: checks of coordinates (see
-//! [`project`](crate::project)), since every source needs the same ones.
+//! One idea: a source only finds out where features begin and end, and hands over *batches* of them, which are still to
+//! be understood; so one thread reads and all cores understand, in any order, and memory holds a few batches. A feature
+//! that is bad says which it was and what is wrong with it; whoever reads decides that it is skipped and counted.
+//! Not here: checks of coordinates (see [`project`](crate::project)), since every source needs the same ones.
 
+mod csv;
+mod flatbuffer;
+mod flatgeobuf;
 mod geojson;
+mod input;
 mod lenient;
+mod text;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -16,8 +21,10 @@ use thiserror::Error;
 pub use crate::feature::Shape;
 use crate::feature::Value;
 use crate::project::GeometryFault;
+use crate::varint::Malformed;
 
-pub use geojson::GeoJson;
+pub use csv::CsvColumns;
+pub use input::{STDIN, open};
 
 /// A feature's id as its source gives it.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +64,31 @@ pub enum Fault {
     /// JSON, but not a feature.
     #[error("not a feature: {0}")]
     NotAFeature(String),
+    /// A row of a table that has not as many fields as the first one names.
+    #[error("the row has {found} fields, but the first row names {expected}")]
+    WrongFields {
+        /// How many it has.
+        found: usize,
+        /// How many it needs.
+        expected: usize,
+    },
+    /// A field of a table that has to be a number.
+    #[error("{column} is {text:?}, which is no number")]
+    NotANumber {
+        /// The column's name.
+        column: String,
+        /// What stands there.
+        text: String,
+    },
+    /// A field of a table that is no text.
+    #[error("{column} is not UTF-8 text")]
+    NotText {
+        /// The column's name.
+        column: String,
+    },
+    /// Bytes that are not what the format says.
+    #[error("broken bytes: {0}")]
+    Malformed(#[from] Malformed),
     /// The geometry is null or absent.
     #[error("it has no geometry")]
     NoGeometry,
@@ -85,6 +117,10 @@ impl Fault {
         match self {
             Self::NotJson(_) => "not JSON",
             Self::NotAFeature(_) => "not a feature",
+            Self::WrongFields { .. } => "wrong number of fields",
+            Self::NotANumber { .. } => "not a number",
+            Self::NotText { .. } => "not UTF-8",
+            Self::Malformed(_) => "broken bytes",
             Self::NoGeometry => "no geometry",
             Self::UnknownGeometry(_) => "unknown geometry type",
             Self::WrongCoordinates { .. } => "coordinates of the wrong shape",
@@ -109,20 +145,20 @@ pub struct BadFeature {
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The file cannot be read.
-    #[error("{}: {error}", path.display())]
+    #[error("{origin}: {error}")]
     Io {
         /// Which file.
-        path: PathBuf,
+        origin: String,
         /// What the system said.
         error: io::Error,
     },
     /// The file is not JSON at all, or stops being JSON.
-    #[error("{}: line {line}, column {column}, after {features} features: not JSON: {message}", path.display())]
+    #[error("{origin}: line {line}, column {column}, after {features} features: not JSON: {message}")]
     NotJson {
         /// Which file.
-        path: PathBuf,
+        origin: String,
         /// From 1.
-        line: usize,
+        line: u64,
         /// In bytes, from 1.
         column: usize,
         /// How many features came before.
@@ -131,31 +167,96 @@ pub enum SourceError {
         message: String,
     },
     /// JSON, but nothing of GeoJSON.
-    #[error("{}: not GeoJSON: {found}", path.display())]
+    #[error("{origin}: not GeoJSON: {found}")]
     NotGeoJson {
         /// Which file.
-        path: PathBuf,
+        origin: String,
         /// What was found instead of a feature or a collection of features.
         found: String,
     },
+    /// Neither text nor any format that is known.
+    #[error(
+        "{origin}: this is neither GeoJSON (or a feature a line), FlatGeobuf nor CSV, nor one of them packed with gzip or zstd"
+    )]
+    UnknownFormat {
+        /// Which file.
+        origin: String,
+    },
+    /// A table that does not say where its rows are.
+    #[error("{origin}: the first row names no column for {wanted}: it has {found}")]
+    NoColumn {
+        /// Which file.
+        origin: String,
+        /// What is missing.
+        wanted: String,
+        /// The columns that there are.
+        found: String,
+    },
+    /// A table that cannot be split into rows.
+    #[error("{origin}: line {line}: {message}")]
+    NotATable {
+        /// Which file.
+        origin: String,
+        /// From 1.
+        line: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// Coordinates that are no degrees.
+    #[error(
+        "{origin}: the coordinates are in EPSG:{code}; only longitude and latitude (EPSG:4326) are understood"
+    )]
+    OtherSystem {
+        /// Which file.
+        origin: String,
+        /// The number of the coordinate system.
+        code: i32,
+    },
+    /// A FlatGeobuf file that is broken as a whole.
+    #[error("{origin}: a broken FlatGeobuf, after {features} features: {error}")]
+    Malformed {
+        /// Which file.
+        origin: String,
+        /// How many features came before.
+        features: u64,
+        /// What is wrong.
+        error: Malformed,
+    },
 }
 
-/// Takes the features as a source reads them.
-pub type Sink<'a> = dyn FnMut(Result<SourceFeature, BadFeature>) + 'a;
+/// Where a feature stands in its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which feature of the source, from 0.
+    pub index: u64,
+    /// The line on which it starts, from 1, where the source is text.
+    pub line: Option<u64>,
+}
 
-/// A layer's features.
-pub trait Source {
-    /// The layer's name.
+/// Takes features as a batch is understood.
+pub type Sink<'a> = dyn FnMut(Place, Result<SourceFeature, BadFeature>) + 'a;
+
+/// Some features that are still to be understood, by any thread.
+pub type Batch = Box<dyn FnOnce(&mut Sink<'_>) + Send>;
+
+/// Features of a layer.
+pub trait Source: Send {
+    /// The layer's name. Sources of one name become one layer.
     fn layer(&self) -> &str;
 
     /// Where the features come from, for reports: a file's path.
     fn origin(&self) -> String;
 
-    /// Hands every feature to the sink, in an order that is the same each time.
+    /// The next features, in an order that is the same each time; `None` when there are no more.
     ///
     /// # Errors
     /// When the source cannot be read to its end.
-    fn read(&mut self, sink: &mut Sink<'_>) -> Result<(), SourceError>;
+    fn next(&mut self) -> Result<Option<Batch>, SourceError>;
+
+    /// How many bytes have been read, and how many there are, where that is known.
+    fn bytes_read(&self) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 /// Features in memory.
@@ -176,8 +277,15 @@ impl Source for Memory {
         "memory".to_owned()
     }
 
-    fn read(&mut self, sink: &mut Sink<'_>) -> Result<(), SourceError> {
-        self.features.iter().cloned().for_each(|feature| sink(Ok(feature)));
-        Ok(())
+    fn next(&mut self) -> Result<Option<Batch>, SourceError> {
+        if self.features.is_empty() {
+            return Ok(None);
+        }
+        let features = std::mem::take(&mut self.features);
+        Ok(Some(Box::new(move |sink| {
+            for (index, feature) in (0..).zip(features) {
+                sink(Place { index, line: None }, Ok(feature));
+            }
+        })))
     }
 }
