@@ -24,9 +24,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Renders dynamic tiles where there is something to see: below the archive's own deepest tiles, at every zoom.
 fn measure(set: &TileSet) -> Result<(), Box<dyn Error>> {
-    let archive_zoom = set.archive().header().max_zoom;
+    let archive_zoom = set.archive_zoom();
     let mut covered = Vec::new();
-    set.archive().each_entry(&mut |entry| covered.extend(TileCoord::from_number(entry.number)))?;
+    if let Some(archive) = set.archive() {
+        archive.each_entry(&mut |entry| covered.extend(TileCoord::from_number(entry.number)))?;
+    }
     covered.retain(|tile| tile.z() == archive_zoom);
     let mut times = Vec::with_capacity(TILES);
     let mut bytes = 0;

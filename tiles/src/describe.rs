@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::archive::ArchiveError;
+use crate::archive::{Archive, ArchiveError};
 use crate::coord::TileCoord;
 use crate::report::Size;
 use crate::set::{OpenError, TileSet};
@@ -63,7 +63,10 @@ pub struct Description {
 pub fn show(path: &Path) -> Result<Description, OpenError> {
     let set = TileSet::open(path)?;
     let failed = |error: ArchiveError| OpenError::Archive { path: path.to_owned(), error };
-    let archived = by_zoom(|visit| set.archive().each_entry(visit)).map_err(failed)?;
+    let archived = match set.archive() {
+        Some(archive) => by_zoom(|visit| archive.each_entry(visit)).map_err(failed)?,
+        None => rows_by_zoom(&set, path)?,
+    };
     let cells = match set.dynamic() {
         Some(dynamic) => {
             by_zoom(|visit| dynamic.cells().each_entry(visit)).map_err(failed)?.into_values().next()
@@ -71,19 +74,36 @@ pub fn show(path: &Path) -> Result<Description, OpenError> {
         None => None,
     };
     let text = |name: &str| set.metadata()[name].as_str().map(str::to_owned);
-    let header = set.archive().header();
+    let header = set.archive().map(Archive::header);
     Ok(Description {
         name: text("name"),
         attribution: text("attribution"),
         version: set.version().to_owned(),
         zooms: [set.min_zoom(), set.max_zoom()],
-        distinct_tiles: header.distinct_tiles,
-        clustered: header.clustered,
-        bounds: header.bounds,
+        distinct_tiles: header
+            .map_or_else(|| archived.values().map(|zoom| zoom.tiles).sum(), |header| header.distinct_tiles),
+        clustered: header.is_some_and(|header| header.clustered),
+        bounds: set.facts().bounds,
         layers: layers(set.metadata()),
         archived,
         cells,
     })
+}
+
+#[cfg(feature = "mbtiles")]
+fn rows_by_zoom(set: &TileSet, path: &Path) -> Result<BTreeMap<u8, ZoomDescription>, OpenError> {
+    let Some(file) = set.mbtiles() else { return Ok(BTreeMap::new()) };
+    let rows =
+        file.zooms().map_err(|error| OpenError::MbTiles { path: path.to_owned(), error: error.into() })?;
+    let described = |row: crate::mbtiles::ZoomRow| {
+        (row.zoom, ZoomDescription { tiles: row.tiles, bytes: row.bytes, largest: row.largest })
+    };
+    Ok(rows.into_iter().map(described).collect())
+}
+
+#[cfg(not(feature = "mbtiles"))]
+fn rows_by_zoom(_: &TileSet, _: &Path) -> Result<BTreeMap<u8, ZoomDescription>, OpenError> {
+    Ok(BTreeMap::new())
 }
 
 fn by_zoom(

@@ -30,6 +30,10 @@ pub enum TileError {
     /// Rendering was stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// SQLite cannot read an `MBTiles` file.
+    #[cfg(feature = "mbtiles")]
+    #[error("the MBTiles file cannot be read: {0}")]
+    MbTiles(String),
     /// Another request loaded the same cell, and failed.
     #[error(transparent)]
     Shared(Arc<TileError>),

@@ -28,6 +28,7 @@ pub mod cells;
 pub mod clean;
 pub mod clip;
 pub mod compress;
+mod content;
 mod coord;
 pub mod cut;
 mod describe;
@@ -36,7 +37,10 @@ pub mod encode;
 mod error;
 pub mod feature;
 pub mod generalise;
+mod hot;
 mod http;
+#[cfg(feature = "mbtiles")]
+mod mbtiles;
 mod metadata;
 mod options;
 pub mod project;
@@ -51,19 +55,24 @@ pub mod source;
 mod varint;
 
 pub use build::{BuildError, Layer, build, build_from, cells_path};
+pub use content::Content;
 pub use coord::{Bounds, CoordError, Grid, Point, TileCoord, WORLD, WORLD_BITS};
 pub use describe::{Description, LayerDescription, ZoomDescription, show};
 pub use error::TileError;
 pub use feature::Value;
 pub use generalise::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
 pub use http::{ServeOptions, router};
+pub use hot::{HOT_TILES_MAX, Hot, hot_path};
+pub use http::{ServeOptions, TileServer, router};
+#[cfg(feature = "mbtiles")]
+pub use mbtiles::MbTilesError;
 pub use options::{
     ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, MAX_ZOOM_DEFAULT, MEMORY_BYTES_DEFAULT,
     OptionsError, RenderOptions,
 };
 pub use reader::{ByteReader, FileReader};
 pub use report::{BuildReport, EXAMPLES_MAX, LayerReport, Progress, Skipped, Stage, ZoomReport};
-pub use set::{OpenError, Tile, TileSet, Tiles};
+pub use set::{Facts, OpenError, Tile, TileSet, Tiles};
 pub use sets::{NAME_BYTES_MAX, OLD_VERSIONS_KEPT, Sets, SetsError};
 pub use source::Source;
 pub use varint::Malformed;

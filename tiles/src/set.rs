@@ -1,24 +1,30 @@
 //! A tile set that can be served: its archive, its cells, and the version that names its bytes.
 //!
-//! One idea: whoever asks for a tile need not know whether it lies in the archive or is yet to be rendered. Not here:
-//! several sets, or several versions of one (see [`Sets`](crate::Sets)).
+//! One idea: whoever asks for a tile need not know whether it lies in an archive, in a side file or is yet to be
+//! rendered. Not here: several sets, or several versions of one (see [`Sets`](crate::Sets)).
 
+#[cfg(feature = "mbtiles")]
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use bytes::Bytes;
 use serde_json::Value;
 use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::archive::{Archive, ArchiveError, TileKind};
+use crate::archive::{Archive, ArchiveError};
 use crate::build::cells_path;
 use crate::compress::Encoding;
-use crate::coord::TileCoord;
+use crate::content::Content;
+use crate::coord::{Bounds, TileCoord};
 use crate::dynamic::Dynamic;
 use crate::error::TileError;
+#[cfg(feature = "mbtiles")]
+use crate::mbtiles::{MbTiles, MbTilesError};
 use crate::metadata::{OURS, Ours, version};
 use crate::options::OptionsError;
+use crate::project::position;
 use crate::reader::{ByteReader, FileReader};
 
 /// Why a set cannot be opened.
@@ -40,9 +46,18 @@ pub enum OpenError {
         /// What is wrong with it.
         error: ArchiveError,
     },
-    /// The archive holds something else than vector tiles.
-    #[error("{}: the archive holds no vector tiles", .0.display())]
-    NotVector(PathBuf),
+    /// A file is not an `MBTiles` file, or a broken one.
+    #[cfg(feature = "mbtiles")]
+    #[error("{}: {error}", path.display())]
+    MbTiles {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: MbTilesError,
+    },
+    /// The archive holds something else than tiles that browsers show.
+    #[error("{}: the archive holds neither vector tiles nor PNG, JPEG, WebP or AVIF images", .0.display())]
+    NoTiles(PathBuf),
     /// The archive was built to be continued by cells, and there are none.
     #[error("{}: the set's cells are missing; keep both files together, or build the set again", .0.display())]
     CellsMissing(PathBuf),
@@ -100,70 +115,200 @@ impl<R: ByteReader> Tiles for Dynamic<R> {
     }
 }
 
+/// Where a set's tiles lie.
+enum Stored {
+    Archive(Archive<FileReader>),
+    #[cfg(feature = "mbtiles")]
+    MbTiles(MbTiles),
+}
+
+impl Tiles for Stored {
+    fn tile(&self, tile: TileCoord, stop: &dyn Fn() -> bool) -> Result<Option<Tile>, TileError> {
+        match self {
+            Self::Archive(archive) => Tiles::tile(archive, tile, stop),
+            #[cfg(feature = "mbtiles")]
+            Self::MbTiles(file) => file.tile(tile).map_err(|error| TileError::MbTiles(error.to_string())),
+        }
+    }
+}
+
+/// What is known of a set without looking at a tile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// What the tiles are.
+    pub content: Content,
+    /// The shallowest zoom.
+    pub min_zoom: u8,
+    /// The deepest zoom, pre-rendered or not.
+    pub max_zoom: u8,
+    /// West, south, east, north in degrees.
+    pub bounds: [f64; 4],
+    /// Longitude and latitude in degrees to show at first, and at which zoom.
+    pub center: [f64; 2],
+    /// See [`Facts::center`].
+    pub center_zoom: u8,
+    /// Name, attribution and `vector_layers`, as the archive has them.
+    pub metadata: Value,
+}
+
 /// A set that can be served.
 pub struct TileSet {
-    archive: Archive<FileReader>,
+    stored: Stored,
     dynamic: Option<Dynamic<FileReader>>,
-    metadata: Value,
-    version: String,
+    facts: Facts,
+    /// The bounds in world units; `None` when they say nothing.
+    area: Option<Bounds>,
+    version: u64,
+    name_of_version: String,
 }
 
 impl Tiles for TileSet {
     fn tile(&self, tile: TileCoord, stop: &dyn Fn() -> bool) -> Result<Option<Tile>, TileError> {
-        match &self.dynamic {
-            Some(dynamic) if tile.z() > self.archive.header().max_zoom => dynamic.tile(tile, stop),
-            _ => Tiles::tile(&self.archive, tile, stop),
+        match (&self.dynamic, &self.stored) {
+            (Some(dynamic), Stored::Archive(archive)) if tile.z() > archive.header().max_zoom => {
+                dynamic.tile(tile, stop)
+            }
+            _ => self.stored.tile(tile, stop),
         }
     }
 }
 
 impl TileSet {
     /// Opens an archive and, if it was built to be continued, the cells beside it. Archives of others are fine, too:
-    /// they go as deep as they go.
+    /// they go as deep as they go. With the feature `mbtiles`, a file `NAME.mbtiles` is opened as one.
     ///
     /// # Errors
     /// When a file is missing or broken, or the two do not belong together.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let archive = open_archive(path)?;
-        if archive.header().kind != TileKind::Vector {
-            return Err(OpenError::NotVector(path.to_owned()));
+        #[cfg(feature = "mbtiles")]
+        if path.extension().is_some_and(|ending| ending == "mbtiles") {
+            return Self::open_mbtiles(path);
         }
+        let archive = open_archive(path)?;
+        let header = archive.header();
+        let content = Content::of_kind(header.kind).ok_or_else(|| OpenError::NoTiles(path.to_owned()))?;
         let metadata =
             archive.metadata().map_err(|error| OpenError::Archive { path: path.to_owned(), error })?;
         let ours = ours(path, &metadata)?;
         let version = match &ours {
             Some(ours) => version(&ours.content),
-            None => hash_of_file(path)?,
+            None => fingerprint(path)?,
+        };
+        let mut facts = Facts {
+            content,
+            min_zoom: header.min_zoom,
+            max_zoom: header.max_zoom,
+            bounds: header.bounds,
+            center: header.center,
+            center_zoom: header.center_zoom,
+            metadata,
         };
         let dynamic = match ours {
             Some(ours) if ours.render.max_zoom > ours.archive_zoom => Some(open_cells(path, ours)?),
             _ => None,
         };
-        Ok(Self { archive, dynamic, metadata, version })
+        if let Some(dynamic) = &dynamic {
+            facts.max_zoom = dynamic.max_zoom();
+        }
+        Ok(Self::new(Stored::Archive(archive), dynamic, facts, version))
+    }
+
+    #[cfg(feature = "mbtiles")]
+    fn open_mbtiles(path: &Path) -> Result<Self, OpenError> {
+        if let Err(error) = fs::File::open(path) {
+            return Err(OpenError::Io { path: path.to_owned(), error });
+        }
+        let (file, said) =
+            MbTiles::open(path).map_err(|error| OpenError::MbTiles { path: path.to_owned(), error })?;
+        let facts = Facts {
+            content: said.content,
+            min_zoom: said.zooms[0],
+            max_zoom: said.zooms[1],
+            bounds: said.bounds,
+            center: said.center,
+            center_zoom: said.center_zoom,
+            metadata: said.metadata,
+        };
+        Ok(Self::new(Stored::MbTiles(file), None, facts, fingerprint(path)?))
+    }
+
+    fn new(
+        stored: Stored,
+        dynamic: Option<Dynamic<FileReader>>,
+        facts: Facts,
+        name_of_version: String,
+    ) -> Self {
+        let version = version_number(&name_of_version).unwrap_or_default();
+        Self { stored, dynamic, area: area(facts.bounds), facts, version, name_of_version }
     }
 
     /// Names the bytes of all of the set's tiles: 16 hexadecimal digits, the same on all machines.
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.version
+        &self.name_of_version
+    }
+
+    pub(crate) fn version_number(&self) -> u64 {
+        self.version
+    }
+
+    /// What is known of it without looking at a tile.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether a tile lies within the set's zooms and bounds; one that does may be empty all the same.
+    #[must_use]
+    pub fn covers(&self, tile: TileCoord) -> bool {
+        let inside = |area: &Bounds| {
+            let bits = crate::coord::WORLD_BITS - tile.z();
+            let (min, side) = (tile.origin(), 1_i32 << bits);
+            let max = crate::coord::Point { x: min.x + (side - 1), y: min.y + (side - 1) };
+            area.meets(&Bounds { min, max })
+        };
+        (self.facts.min_zoom..=self.facts.max_zoom).contains(&tile.z())
+            && self.area.as_ref().is_none_or(inside)
     }
 
     /// The shallowest zoom.
     #[must_use]
     pub fn min_zoom(&self) -> u8 {
-        self.archive.header().min_zoom
+        self.facts.min_zoom
     }
 
     /// The deepest zoom, pre-rendered or not.
     #[must_use]
     pub fn max_zoom(&self) -> u8 {
-        self.dynamic.as_ref().map_or(self.archive.header().max_zoom, Dynamic::max_zoom)
+        self.facts.max_zoom
     }
 
-    /// The archive with the pre-rendered zooms.
+    /// The deepest zoom that is pre-rendered.
     #[must_use]
-    pub fn archive(&self) -> &Archive<FileReader> {
-        &self.archive
+    pub fn archive_zoom(&self) -> u8 {
+        match &self.stored {
+            Stored::Archive(archive) => archive.header().max_zoom,
+            #[cfg(feature = "mbtiles")]
+            Stored::MbTiles(_) => self.facts.max_zoom,
+        }
+    }
+
+    /// The archive with the pre-rendered zooms; `None` when the tiles lie in an `MBTiles` file.
+    #[must_use]
+    pub fn archive(&self) -> Option<&Archive<FileReader>> {
+        match &self.stored {
+            Stored::Archive(archive) => Some(archive),
+            #[cfg(feature = "mbtiles")]
+            Stored::MbTiles(_) => None,
+        }
+    }
+
+    #[cfg(feature = "mbtiles")]
+    pub(crate) fn mbtiles(&self) -> Option<&MbTiles> {
+        match &self.stored {
+            Stored::Archive(_) => None,
+            Stored::MbTiles(file) => Some(file),
+        }
     }
 
     /// What renders the deeper zooms, if there are any.
@@ -175,8 +320,26 @@ impl TileSet {
     /// The archive's JSON metadata.
     #[must_use]
     pub fn metadata(&self) -> &Value {
-        &self.metadata
+        &self.facts.metadata
     }
+}
+
+/// The number that a version's name is; `None` when it is no such name.
+pub(crate) fn version_number(name: &str) -> Option<u64> {
+    let digits = name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    (name.len() == 16 && digits).then(|| u64::from_str_radix(name, 16).ok()).flatten()
+}
+
+/// Degrees as a box in world units, a little larger than they are: archives round them. `None` when they cross the
+/// antimeridian, are empty, or are none.
+fn area([west, south, east, north]: [f64; 4]) -> Option<Bounds> {
+    let (min, max) = (position([west, north]).ok()?, position([east, south]).ok()?);
+    let slack = 4;
+    let bounds = Bounds {
+        min: crate::coord::Point { x: min.x - slack, y: min.y - slack },
+        max: crate::coord::Point { x: max.x + slack, y: max.y + slack },
+    };
+    (min.x < max.x && min.y < max.y).then_some(bounds)
 }
 
 fn open_archive(path: &Path) -> Result<Archive<FileReader>, OpenError> {
@@ -206,24 +369,39 @@ fn ours(path: &Path, metadata: &Value) -> Result<Option<Ours>, OpenError> {
     Ok(Some(ours))
 }
 
-/// What names an archive that does not name its content itself.
-fn hash_of_file(path: &Path) -> Result<String, OpenError> {
-    let failed = |error| OpenError::Io { path: path.to_owned(), error };
-    let mut file = fs::File::open(path).map_err(failed)?;
-    let mut hasher = Hashing(Xxh3::new());
-    io::copy(&mut file, &mut hasher).map_err(failed)?;
-    Ok(format!("{:016x}", hasher.0.digest()))
-}
+/// Files up to this size are read whole to name them.
+const READ_WHOLE_MAX: u64 = 64 << 20;
 
-struct Hashing(Xxh3);
+/// Of larger ones, their ends and so many pieces in between are read.
+const PIECES: u64 = 256;
 
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
+/// In bytes.
+const PIECE: usize = 16 << 10;
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// What names a file that does not name its content itself: its length and its bytes. Of a large file, which takes
+/// minutes to read, only some are, always the same ones: a header, which has the length of every part, the directory
+/// behind it, and pieces all over the file. Another build of a map differs in those; a file that is changed in place, in
+/// a few bytes and with its length kept, may not, and is not to be served under the same name.
+fn fingerprint(path: &Path) -> Result<String, OpenError> {
+    let named = || -> io::Result<u64> {
+        let file = FileReader::open(path)?;
+        let length = file.length()?;
+        let mut hasher = Xxh3::new();
+        hasher.update(&length.to_le_bytes());
+        let step = if length <= READ_WHOLE_MAX { PIECE as u64 } else { length / PIECES };
+        let mut position = 0;
+        while position < length {
+            let piece = usize::try_from(length - position).unwrap_or(PIECE).min(PIECE);
+            hasher.update(&file.read_at(position, piece)?);
+            position += step;
+        }
+        if length > READ_WHOLE_MAX {
+            hasher.update(&file.read_at(length - PIECE as u64, PIECE)?);
+        }
+        Ok(hasher.digest())
+    };
+    match named() {
+        Ok(hash) => Ok(format!("{hash:016x}")),
+        Err(error) => Err(OpenError::Io { path: path.to_owned(), error }),
     }
 }

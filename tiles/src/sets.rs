@@ -5,19 +5,23 @@
 //! here: watching files for changes.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::{fs, io};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use thiserror::Error;
 
-use crate::set::{OpenError, TileSet};
+use crate::hot::Hot;
+use crate::set::{OpenError, TileSet, version_number};
 
-/// How many versions of a set are kept beside the current one.
+/// How many versions of a set are kept beside the current one unless told otherwise.
 pub const OLD_VERSIONS_KEPT: usize = 2;
 
 /// How long the name of a set may be, in bytes.
 pub const NAME_BYTES_MAX: usize = 100;
+
+/// Paths below `/tiles/` that are no sets.
+const RESERVED: [&str; 2] = ["fonts", "assets"];
 
 /// Why a set cannot be added.
 #[derive(Debug, Error)]
@@ -28,34 +32,66 @@ pub enum SetsError {
     /// The name does not fit a URL as it stands.
     #[error("{0:?} cannot be a set's name: use up to {NAME_BYTES_MAX} letters, digits, '-', '_' and '.'")]
     Name(String),
+    /// The name is that of something else.
+    #[error("{0:?} cannot be a set's name: /tiles/{0}/ is something else; rename the file")]
+    Reserved(String),
+    /// Two files have the same name but for the ending.
+    #[error("there are two archives of the name {0:?}; rename one of them")]
+    Twice(String),
     /// The folder cannot be read.
     #[error("the folder cannot be read: {0}")]
     Folder(#[from] io::Error),
 }
 
-/// A set's versions, the current one first.
-#[derive(Clone)]
-struct Versions(Vec<Arc<TileSet>>);
-
 /// The sets by name. Clones share the same sets.
-#[derive(Clone, Default)]
-pub struct Sets(Arc<RwLock<BTreeMap<String, Versions>>>);
+#[derive(Clone)]
+pub struct Sets(Arc<Shared>);
+
+struct Shared {
+    sets: RwLock<BTreeMap<Arc<str>, Versions>>,
+    old_kept: usize,
+}
+
+/// A set's versions, the current one first.
+struct Versions(Vec<Arc<Served>>);
+
+/// A version of a set as it is served.
+pub(crate) struct Served {
+    pub(crate) name: Arc<str>,
+    pub(crate) set: Arc<TileSet>,
+    /// Counts go on from version to version: what is hot is a place, not its bytes.
+    pub(crate) hot: Arc<Hot>,
+}
 
 /// What a version of a set turns out to be.
 pub(crate) enum Found {
     /// This version is kept.
-    Kept(Arc<TileSet>),
+    Kept(Arc<Served>),
     /// This one is not, but the set has this current one.
     Gone(Arc<TileSet>),
+    /// What was given is not the name of any version.
+    NoVersion,
     /// There is no such set.
     NoSet,
+}
+
+impl Default for Sets {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Sets {
     /// No sets yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::keeping(OLD_VERSIONS_KEPT)
+    }
+
+    /// No sets yet; of each, so many versions will be kept beside the current one.
+    #[must_use]
+    pub fn keeping(old_kept: usize) -> Self {
+        Self(Arc::new(Shared { sets: RwLock::default(), old_kept }))
     }
 
     /// All archives in a folder, each named like its file without the ending.
@@ -64,13 +100,18 @@ impl Sets {
     /// When the folder or one of the archives cannot be opened.
     pub fn open_dir(folder: &Path) -> Result<Self, SetsError> {
         let sets = Self::new();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "pmtiles") {
-                sets.add(&path.file_stem().unwrap_or_default().to_string_lossy(), &path)?;
-            }
+        for (name, path) in archives_in(folder)? {
+            sets.add(&name, &path)?;
         }
         Ok(sets)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Versions>> {
+        self.0.sets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, Versions>> {
+        self.0.sets.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens an archive and serves it under a name from now on, in place of what had the name.
@@ -79,53 +120,88 @@ impl Sets {
     /// When the archive cannot be opened, or the name is not fit for a URL.
     pub fn add(&self, name: &str, path: &Path) -> Result<(), SetsError> {
         check_name(name)?;
-        self.put(name, TileSet::open(path)?);
+        self.put(name, TileSet::open(path)?, Hot::default);
         Ok(())
     }
 
     /// Makes an open set the current version of its name. The version before it is kept for a while, so that pages that
-    /// are open find the tiles they know.
-    fn put(&self, name: &str, set: TileSet) {
-        let mut sets = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let versions = &mut sets.entry(name.to_owned()).or_insert_with(|| Versions(Vec::new())).0;
-        versions.retain(|old| old.version() != set.version());
-        versions.insert(0, Arc::new(set));
-        versions.truncate(1 + OLD_VERSIONS_KEPT);
+    /// are open find the tiles they know. `counts` are those to begin with when the name is not known yet.
+    pub(crate) fn put(&self, name: &str, set: TileSet, counts: impl FnOnce() -> Hot) {
+        let mut sets = self.write();
+        let name: Arc<str> = name.into();
+        let versions = &mut sets.entry(Arc::clone(&name)).or_insert_with(|| Versions(Vec::new())).0;
+        let hot = versions.first().map_or_else(|| Arc::new(counts()), |current| Arc::clone(&current.hot));
+        versions.retain(|old| old.set.version() != set.version());
+        versions.insert(0, Arc::new(Served { name, set: Arc::new(set), hot }));
+        versions.truncate(1 + self.0.old_kept);
     }
 
     /// Stops serving a set; whether there was one.
     pub fn remove(&self, name: &str) -> bool {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name).is_some()
+        self.write().remove(name).is_some()
     }
 
     /// The current version of a set.
     #[must_use]
     pub fn current(&self, name: &str) -> Option<Arc<TileSet>> {
-        let sets = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        sets.get(name).and_then(|versions| versions.0.first().cloned())
+        Some(Arc::clone(&self.served(name)?.set))
+    }
+
+    /// How often a set's tiles were asked for.
+    #[must_use]
+    pub fn hot(&self, name: &str) -> Option<Arc<Hot>> {
+        Some(Arc::clone(&self.served(name)?.hot))
+    }
+
+    fn served(&self, name: &str) -> Option<Arc<Served>> {
+        self.read().get(name).and_then(|versions| versions.0.first().cloned())
     }
 
     /// The names of all sets, in order.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.read().keys().map(ToString::to_string).collect()
     }
 
     pub(crate) fn find(&self, name: &str, version: &str) -> Found {
-        let sets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let sets = self.read();
         let Some(Versions(versions)) = sets.get(name) else { return Found::NoSet };
-        match (versions.iter().find(|set| set.version() == version), versions.first()) {
+        let Some(version) = version_number(version) else { return Found::NoVersion };
+        match (versions.iter().find(|kept| kept.set.version_number() == version), versions.first()) {
             (Some(kept), _) => Found::Kept(Arc::clone(kept)),
-            (None, Some(current)) => Found::Gone(Arc::clone(current)),
+            (None, Some(current)) => Found::Gone(Arc::clone(&current.set)),
             (None, None) => Found::NoSet,
         }
     }
 }
 
-fn check_name(name: &str) -> Result<(), SetsError> {
+/// Every archive in a folder by its set's name.
+pub(crate) fn archives_in(folder: &Path) -> Result<BTreeMap<String, std::path::PathBuf>, SetsError> {
+    let mut archives = BTreeMap::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_archive = path
+            .extension()
+            .is_some_and(|ending| ending == "pmtiles" || (cfg!(feature = "mbtiles") && ending == "mbtiles"));
+        if is_archive {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if archives.insert(name.clone(), path).is_some() {
+                return Err(SetsError::Twice(name));
+            }
+        }
+    }
+    Ok(archives)
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), SetsError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let is_name = !name.is_empty() && !name.starts_with('.') && name.bytes().all(fits);
-    if is_name && name.len() <= NAME_BYTES_MAX { Ok(()) } else { Err(SetsError::Name(name.to_owned())) }
+    if name.is_empty() || name.starts_with('.') || name.len() > NAME_BYTES_MAX || !name.bytes().all(fits) {
+        return Err(SetsError::Name(name.to_owned()));
+    }
+    if RESERVED.contains(&name) {
+        return Err(SetsError::Reserved(name.to_owned()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -137,7 +213,7 @@ mod tests {
         for name in ["base", "base-map_2.1"] {
             assert!(check_name(name).is_ok(), "{name}");
         }
-        for name in ["", "..", "a/b", "a b", "ä", &"x".repeat(101)] {
+        for name in ["", "..", "a/b", "a b", "ä", "fonts", &"x".repeat(101)] {
             assert!(check_name(name).is_err(), "{name}");
         }
     }

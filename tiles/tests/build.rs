@@ -112,7 +112,7 @@ fn archive_and_cells_have_to_belong_together() {
     assert!(matches!(TileSet::open(&a), Err(OpenError::CellsOfAnother(_))));
     std::fs::remove_file(folder.path("a.cells")).unwrap();
     assert!(matches!(TileSet::open(&a), Err(OpenError::CellsMissing(_))));
-    assert!(matches!(TileSet::open(&folder.path("b.cells")), Err(OpenError::NotVector(_))));
+    assert!(matches!(TileSet::open(&folder.path("b.cells")), Err(OpenError::NoTiles(_))));
     std::fs::write(&a, "rubbish").unwrap();
     assert!(TileSet::open(&a).is_err_and(|error| error.to_string().contains("a.pmtiles")));
 }

@@ -13,6 +13,7 @@ use common::{Folder, Random, built, plain};
 use serde_json::Value as Json;
 use tower::ServiceExt;
 use watersmeet_tiles::compress::{Encoding, unpack};
+use watersmeet_tiles::source::Shape;
 use watersmeet_tiles::{BuildOptions, ServeOptions, Sets, TileCoord, TileSet, router};
 
 struct Server {
@@ -117,16 +118,6 @@ async fn a_head_has_the_headers_only() {
 }
 
 #[tokio::test]
-async fn nothing_to_draw_is_no_content() {
-    let server = Server::new(ServeOptions::default());
-    for tile in ["6/0/63", "14/0/16383"] {
-        let answer = server.get(&server.tile(tile), &[]).await;
-        assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0), "{tile}");
-        assert!(answer.header("cache-control").contains("immutable"));
-    }
-}
-
-#[tokio::test]
 async fn what_is_wrong_is_said() {
     let server = Server::new(ServeOptions::default());
     let wrong = [
@@ -145,13 +136,18 @@ async fn what_is_wrong_is_said() {
         assert!(answer.json()["error"].as_str().unwrap().contains(error), "{tile}: {}", answer.json());
         assert!(answer.json()["hint"].is_string());
     }
-    let ending = server.tile("3/0/0").replace(".mvt", ".png");
-    assert_eq!(server.get(&ending, &[]).await.status, 400);
+    for ending in [".png", "", ".mvt.gz", ".MVT"] {
+        let answer = server.get(&server.tile("3/0/0").replace(".mvt", ending), &[]).await;
+        assert_eq!(answer.status, 400, "{ending}");
+        assert!(answer.json()["error"].as_str().unwrap().contains(".mvt"), "{}", answer.json());
+    }
     for path in [
         "/tiles/none/0123456789abcdef/0/0/0.mvt",
         "/tiles/none.json",
         "/tiles/map",
         "/tiles/map/latest/0/0/0.mvt",
+        "/tiles/map/+123456789abcdef/0/0/0.mvt",
+        "/tiles/..%2Fmap/0123456789abcdef/0/0/0.mvt",
     ] {
         let answer = server.get(path, &[]).await;
         assert_eq!(answer.status, 404, "{path}");
@@ -185,13 +181,13 @@ async fn an_old_version_answers_while_it_is_kept_and_then_points_to_the_current_
 #[tokio::test]
 async fn the_tilejson_says_all_that_a_map_library_asks() {
     let server = Server::new(ServeOptions::default());
-    let headers = [("host", "maps.example.org:8080"), ("x-forwarded-proto", "https")];
+    let headers = [("host", "maps.example.org:8080")];
     let answer = server.get("/tiles/map.json", &headers).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("cache-control"), "public, max-age=60");
+    assert_eq!(answer.header("cache-control"), "public, max-age=60, stale-while-revalidate=60");
     let json = answer.json();
     assert_eq!(json["tilejson"], "3.0.0");
-    let url = format!("https://maps.example.org:8080/tiles/map/{}/{{z}}/{{x}}/{{y}}.mvt", server.version);
+    let url = format!("http://maps.example.org:8080/tiles/map/{}/{{z}}/{{x}}/{{y}}.mvt", server.version);
     assert_eq!(json["tiles"], serde_json::json!([url]));
     assert_eq!((&json["minzoom"], &json["maxzoom"]), (&0.into(), &14.into()));
     assert_eq!(json["attribution"], "made up");
@@ -200,7 +196,7 @@ async fn the_tilejson_says_all_that_a_map_library_asks() {
     assert_eq!(json["vector_layers"][0]["id"], "points");
     assert_eq!(json["vector_layers"][0]["fields"]["population"], "Number");
     let etag = answer.header("etag").to_owned();
-    let again = server.get("/tiles/map.json", &[headers[0], headers[1], ("if-none-match", &etag)]).await;
+    let again = server.get("/tiles/map.json", &[headers[0], ("if-none-match", &etag)]).await;
     assert_eq!(again.status, 304);
     let odd = server.get("/tiles/map.json", &[("host", "a\"b")]).await.json();
     assert!(odd["tiles"][0].as_str().unwrap().starts_with("http://localhost/"));
@@ -215,11 +211,94 @@ async fn the_operator_s_url_goes_first() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_believed_only_where_the_operator_says_so() {
+    let forwarded = [
+        ("host", "inside"),
+        ("x-forwarded-host", "maps.example.org, inside"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-prefix", "/base/"),
+    ];
+    let url = async |options: ServeOptions, headers: &[(&str, &str)]| {
+        let answer = Server::new(options).get("/tiles/map.json", headers).await;
+        let url = answer.json()["tiles"][0].as_str().unwrap().split("/tiles/").next().unwrap().to_owned();
+        (url, answer.header("vary").to_owned())
+    };
+    let trusting = || ServeOptions { trust_forwarded: true, ..ServeOptions::default() };
+    let (by_host, vary) = url(ServeOptions::default(), &forwarded).await;
+    assert_eq!((&*by_host, &*vary), ("http://inside", "Accept-Encoding, Host"));
+    let (by_proxy, vary) = url(trusting(), &forwarded).await;
+    assert_eq!(by_proxy, "https://maps.example.org/base");
+    assert!(vary.contains("X-Forwarded-Host"), "{vary}");
+    let rfc_7239 =
+        [("host", "inside"), ("forwarded", "for=192.0.2.1;Host=\"maps.example.org:8443\";proto=https")];
+    assert_eq!(url(trusting(), &rfc_7239).await.0, "https://maps.example.org:8443");
+    for hostile in ["a\"b", "", "a/b", "a b"] {
+        let (url, _) =
+            url(trusting(), &[("x-forwarded-host", hostile), ("x-forwarded-prefix", "//x\"")]).await;
+        assert_eq!(url, "http://localhost", "{hostile:?}");
+    }
+}
+
+#[tokio::test]
 async fn browsers_may_ask_first() {
     let server = Server::new(ServeOptions::default());
-    let answer = server.ask("OPTIONS", &server.tile("0/0/0"), &[("origin", "https://a.example")]).await;
-    assert_eq!(answer.status, 204);
-    assert!(answer.header("access-control-allow-headers").contains("If-None-Match"));
+    for path in ["/tiles/map.json".to_owned(), server.tile("0/0/0")] {
+        let asked = [("origin", "https://a.example"), ("access-control-request-headers", "x-trace")];
+        let answer = server.ask("OPTIONS", &path, &asked).await;
+        assert_eq!(answer.status, 204);
+        assert!(answer.header("access-control-allow-headers").contains('*'));
+        assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, OPTIONS");
+        let wrong = server.ask("POST", &path, &[]).await;
+        assert_eq!((wrong.status.as_u16(), wrong.header("allow")), (405, "GET, HEAD, OPTIONS"));
+    }
+}
+
+#[tokio::test]
+async fn who_has_a_tile_is_told_so_however_it_is_asked() {
+    let server = Server::new(ServeOptions::default());
+    for tile in TILES {
+        let gzip = ("accept-encoding", "gzip");
+        let etag = server.get(&server.tile(tile), &[gzip]).await.header("etag").to_owned();
+        for tags in
+            ["*", &etag, &format!("W/{etag}"), &format!("\"x\", W/\"y\" ,\t{etag}"), &format!("\"x\",{etag}")]
+        {
+            let again = server.get(&server.tile(tile), &[gzip, ("if-none-match", tags)]).await;
+            assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{tags}");
+            for name in ["cache-control", "etag", "vary"] {
+                assert!(!again.header(name).is_empty(), "RFC 9110, 15.4.5: {name}");
+            }
+            assert_eq!(again.header("content-type"), "");
+        }
+        for tags in ["\"x\"", etag.trim_matches('"'), "", "W/*"] {
+            let again = server.get(&server.tile(tile), &[gzip, ("if-none-match", tags)]).await;
+            assert_eq!(again.status, 200, "{tags}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_place_outside_of_the_set_is_not_found_and_one_inside_may_be_empty() {
+    let folder = Folder::new();
+    let corners = [[10.0, 50.0], [14.0, 54.0]];
+    let features = corners.map(|place| common::feature(1, Shape::Points(vec![place]), &[])).to_vec();
+    built(&folder.path("two.pmtiles"), &BuildOptions::default(), vec![("points", features)]);
+    let sets = Sets::open_dir(&folder.0).unwrap();
+    let version = sets.current("two").unwrap().version().to_owned();
+    let router = router(sets, ServeOptions::default());
+    // Between the corners, at one of them, and far away; pre-rendered and dynamic.
+    for (tile, status) in
+        [("6/34/21", 204), ("6/33/21", 200), ("6/0/0", 404), ("12/2184/1341", 204), ("12/9/9", 404)]
+    {
+        let uri = format!("/tiles/two/{version}/{tile}.mvt");
+        let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{tile}");
+        let cached = response.headers()["cache-control"].to_str().unwrap().to_owned();
+        assert!(
+            cached.starts_with("public, max-age="),
+            "{tile}: a version never changes, so this may be kept"
+        );
+    }
 }
 
 #[tokio::test]
@@ -228,8 +307,9 @@ async fn a_tile_that_takes_too_long_is_refused_for_now() {
     let server = Server::new(options);
     let answer = server.get(&server.tile(TILES[1]), &[]).await;
     assert_eq!(answer.status, 503);
-    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(answer.header("retry-after"), "30");
     assert!(answer.json()["error"].as_str().unwrap().contains("12/2200/1343"));
+    assert!(answer.json()["hint"].as_str().unwrap().contains("render_time"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,7 @@ fn options(archive_zoom: u8) -> BuildOptions {
 /// All tiles of a zoom that lie around a place, and their neighbours.
 fn around(set: &TileSet, zoom: u8) -> Vec<TileCoord> {
     let mut tiles = Vec::new();
-    let each = set.archive().each_entry(&mut |entry| {
+    let each = set.archive().unwrap().each_entry(&mut |entry| {
         let run = (0..u64::from(entry.run_length)).filter_map(|i| TileCoord::from_number(entry.number + i));
         tiles.extend(run.filter(|tile| tile.z() == zoom));
     });

@@ -8,21 +8,27 @@
 //! | `/tiles/{set}.json` | TileJSON 3.0 with the current version's URL |
 //! | `/tiles/{set}/{version}/{z}/{x}/{y}.mvt` | 200 with the tile, 204 when there is nothing to draw, 304 |
 //! | a version that is well-formed but not kept | 410 with the current one: what is not kept cannot be told from what never was |
-//! | no such set, a zoom the set does not have | 404 |
+//! | no such set, a zoom or a place that the set does not have | 404 |
 //! | numbers that name no tile | 400 that says which and why |
-//! | a tile that takes too long, or too many at once | 503, to be tried again |
+//! | a tile that takes too long, or too many at once | 503, and when to try again |
+//!
+//! What is told of all this to others: `docs/tiles-http.md`.
 
 mod answer;
+mod counts;
+mod flights;
+mod kitchen;
+mod lanes;
 mod negotiate;
 mod tilejson;
 mod tiles;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 
 use crate::sets::Sets;
 
@@ -33,12 +39,16 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// The path below which the router is served, such as `/maps`, where `public_url` does not say it; empty for none.
     pub path_prefix: String,
-    /// Packed tiles may take so many bytes of memory.
+    /// Whether `Forwarded` and `X-Forwarded-*` are believed: only behind a proxy that sets them itself.
+    pub trust_forwarded: bool,
+    /// Packed tiles of all sets may take so many bytes of memory.
     pub cache_bytes_max: u64,
     /// A tile may take so long to render.
     pub render_time_max: Duration,
-    /// So many tiles are rendered at once; others wait.
+    /// So many tiles of one set are rendered at once; others wait.
     pub renders_max: usize,
+    /// So many tiles of one set may wait; more are refused.
+    pub waiting_max: usize,
     /// How long a TileJSON may be kept before it is asked for again.
     pub tilejson_age: Duration,
 }
@@ -48,9 +58,11 @@ impl Default for ServeOptions {
         Self {
             public_url: None,
             path_prefix: String::new(),
+            trust_forwarded: false,
             cache_bytes_max: 256 << 20,
             render_time_max: Duration::from_secs(5),
-            renders_max: 2 * std::thread::available_parallelism().map_or(1, usize::from),
+            renders_max: std::thread::available_parallelism().map_or(1, usize::from),
+            waiting_max: 1_024,
             tilejson_age: Duration::from_secs(60),
         }
     }
@@ -60,24 +72,46 @@ impl Default for ServeOptions {
 struct Server {
     sets: Sets,
     options: ServeOptions,
-    kitchen: tiles::Kitchen,
+    kitchen: Arc<kitchen::Kitchen>,
+}
+
+/// Serves sets; what it counts can be asked for. Clones are the same server.
+#[derive(Clone)]
+pub struct TileServer(Arc<Server>);
+
+impl TileServer {
+    /// The sets may change while they are served.
+    #[must_use]
+    pub fn new(sets: Sets, options: ServeOptions) -> Self {
+        let kitchen = kitchen::Kitchen::new(&options);
+        Self(Arc::new(Server { sets, options, kitchen }))
+    }
+
+    /// The routes, all below `/tiles/`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/tiles/{file}", asked(get(tilejson::answer)))
+            .route("/tiles/{set}/{version}/{z}/{x}/{y}", asked(get(tiles::answer)))
+            .with_state(Arc::clone(&self.0))
+    }
+
+    /// Appends what is counted, in OpenMetrics' text without its last line.
+    ///
+    /// # Errors
+    /// Never, as far as is known: a `String` takes any text.
+    pub fn write_metrics(&self, out: &mut String) -> fmt::Result {
+        let [cached, waiting, under_way] = self.0.kitchen.gauges();
+        let sets = self.0.sets.names().len() as u64;
+        self.0.kitchen.counts.encode(out, [cached, waiting, under_way, sets])
+    }
 }
 
 /// Serves the sets below `/tiles/`. The sets may change while they are served.
 pub fn router(sets: Sets, options: ServeOptions) -> Router {
-    let kitchen = tiles::Kitchen::new(&options);
-    let server = Arc::new(Server { sets, options, kitchen });
-    Router::new()
-        .route("/tiles/{set}", get(tilejson::answer).options(preflight))
-        .route("/tiles/{set}/{version}/{z}/{x}/{y}", get(tiles::answer).options(preflight))
-        .with_state(server)
+    TileServer::new(sets, options).router()
 }
 
-/// Browsers ask before they send a header that is not on their short list.
-async fn preflight() -> (StatusCode, HeaderMap) {
-    let mut headers = answer::cors();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("If-None-Match, Range"));
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    (StatusCode::NO_CONTENT, headers)
+/// A route that is read, by pages from anywhere.
+fn asked(read: MethodRouter<Arc<Server>>) -> MethodRouter<Arc<Server>> {
+    read.options(answer::preflight).fallback(answer::not_allowed)
 }

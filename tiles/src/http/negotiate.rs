@@ -58,12 +58,13 @@ fn thousandths(quality: &str) -> u16 {
     quality.parse::<f32>().map_or(0, |quality| (quality.clamp(0.0, 1.0) * 1000.0) as u16)
 }
 
-/// Whether one of the client's tags is ours.
-pub(super) fn has_it(headers: &HeaderMap, etag: &str) -> bool {
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    tags.flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+/// Whether one of the client's tags is ours; compared weakly (RFC 9110, section 13.1.2), since caches that pack anew
+/// make tags weak.
+pub(super) fn has_it(headers: &HeaderMap, etag: &[u8]) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter();
+    tags.flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
 }
 
 #[cfg(test)]
@@ -93,11 +94,11 @@ mod tests {
     #[test]
     fn tags_match_one_by_one_or_all() {
         let mut headers = HeaderMap::new();
-        assert!(!has_it(&headers, "\"a\""));
+        assert!(!has_it(&headers, b"\"a\""));
         headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"b\", W/\"a\""));
-        assert!(has_it(&headers, "\"a\""));
-        assert!(!has_it(&headers, "\"c\""));
+        assert!(has_it(&headers, b"\"a\""));
+        assert!(!has_it(&headers, b"\"c\""));
         headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
-        assert!(has_it(&headers, "\"c\""));
+        assert!(has_it(&headers, b"\"c\""));
     }
 }
