@@ -61,7 +61,6 @@ pub use describe::{Description, LayerDescription, ZoomDescription, show};
 pub use error::TileError;
 pub use feature::Value;
 pub use generalise::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
-pub use http::{ServeOptions, router};
 pub use hot::{HOT_TILES_MAX, Hot, hot_path};
 pub use http::{ServeOptions, TileServer, router};
 #[cfg(feature = "mbtiles")]

@@ -117,7 +117,7 @@ impl<R: ByteReader> Tiles for Dynamic<R> {
 
 /// Where a set's tiles lie.
 enum Stored {
-    Archive(Archive<FileReader>),
+    Archive(Box<Archive<FileReader>>),
     #[cfg(feature = "mbtiles")]
     MbTiles(MbTiles),
 }
@@ -125,7 +125,7 @@ enum Stored {
 impl Tiles for Stored {
     fn tile(&self, tile: TileCoord, stop: &dyn Fn() -> bool) -> Result<Option<Tile>, TileError> {
         match self {
-            Self::Archive(archive) => Tiles::tile(archive, tile, stop),
+            Self::Archive(archive) => Tiles::tile(&**archive, tile, stop),
             #[cfg(feature = "mbtiles")]
             Self::MbTiles(file) => file.tile(tile).map_err(|error| TileError::MbTiles(error.to_string())),
         }
@@ -210,7 +210,7 @@ impl TileSet {
         if let Some(dynamic) = &dynamic {
             facts.max_zoom = dynamic.max_zoom();
         }
-        Ok(Self::new(Stored::Archive(archive), dynamic, facts, version))
+        Ok(Self::new(Stored::Archive(Box::new(archive)), dynamic, facts, version))
     }
 
     #[cfg(feature = "mbtiles")]
