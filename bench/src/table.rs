@@ -9,7 +9,8 @@ pub(crate) fn print(rows: &[Row]) {
         let subjects = distinct(of_it.iter().map(|row| row.subject.as_str()));
         println!("\n{workload}");
         print!("{:<40}", "");
-        subjects.iter().for_each(|subject| print!("{subject:>22}"));
+        let width = |subject: &str| subject.len().max(20) + 2;
+        subjects.iter().for_each(|subject| print!("{subject:>0$}", width(subject)));
         println!();
         for metric in distinct(of_it.iter().map(|row| row.metric.as_str())) {
             let of_metric = || of_it.iter().filter(|row| row.metric == metric);
@@ -17,7 +18,7 @@ pub(crate) fn print(rows: &[Row]) {
             print!("{:<40}", format!("{metric} {unit}"));
             for subject in &subjects {
                 let value = of_metric().find(|row| row.subject == *subject).and_then(|row| row.value);
-                print!("{:>22}", value.map_or("-".to_owned(), shown));
+                print!("{:>1$}", value.map_or("-".to_owned(), shown), width(subject));
             }
             println!();
         }

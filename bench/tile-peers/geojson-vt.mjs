@@ -41,4 +41,4 @@ const cold = tiles.map((tile) => {
   forget();
   return answer;
 });
-console.log(JSON.stringify({ indexing, memory: process.memoryUsage.rss(), cold }));
+console.log(JSON.stringify({ indexing, memory: process.resourceUsage().maxRSS * 1024, cold }));

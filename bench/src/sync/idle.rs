@@ -1,9 +1,9 @@
 //! Connections that have a document open and say nothing, and what each costs.
 
-use super::process::Process;
 use super::subject::{Client, Subject};
 use crate::failure::Failure;
 use crate::figures::Figures;
+use crate::process::Process;
 use futures_util::future::try_join_all;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -16,7 +16,7 @@ const SETTLE: Duration = Duration::from_secs(12);
 
 /// Measures so many connections.
 pub(super) async fn measure(subject: &dyn Subject, connections: usize) -> Result<Figures, Failure> {
-    let process = Process::start(subject)?;
+    let process = Process::start(|folder, port| subject.command(folder, port))?;
     // What the first connection takes, it takes for all.
     let mut open = vec![stay(join(subject, &process).await?)];
     let (before, start) = (process.resident()?, Instant::now());

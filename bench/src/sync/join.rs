@@ -1,10 +1,10 @@
 //! A newcomer to a large document, and one who comes back and lacks a little.
 
 use super::line::patiently;
-use super::process::Process;
 use super::subject::{Client, News, Replica, Subject};
 use crate::failure::Failure;
 use crate::figures::{Figures, millis};
+use crate::process::Process;
 use std::time::{Duration, Instant};
 
 /// The name of the document.
@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_secs(4);
 
 /// Measures a document of so many entries.
 pub(super) async fn measure(subject: &dyn Subject, entries: usize) -> Result<Figures, Failure> {
-    let mut process = Process::start(subject)?;
+    let mut process = Process::start(|folder, port| subject.command(folder, port))?;
     let keys = keys(entries);
     let mut author = subject.replica(1_000);
     fill(subject, &process, author.as_mut(), &keys).await?;

@@ -16,7 +16,6 @@ mod join;
 mod line;
 mod native;
 mod ours;
-mod process;
 mod runner;
 mod spread;
 mod subject;

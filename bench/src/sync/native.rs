@@ -3,10 +3,10 @@
 
 use super::line::patiently;
 use super::ours::NAME;
-use super::process::Process;
 use super::subject::Subject;
 use crate::failure::Failure;
 use crate::figures::Figures;
+use crate::process::Process;
 use futures_util::future::try_join_all;
 use std::time::Instant;
 use watersmeet_client::{Client, DocumentHandle};
@@ -32,7 +32,7 @@ pub(super) async fn measure(subject: &dyn Subject, load: &Load) -> Result<Figure
     if subject.name() != NAME {
         return Ok(figures);
     }
-    let process = Process::start(subject)?;
+    let process = Process::start(|folder, port| subject.command(folder, port))?;
     let url = format!("ws://{}/sync", process.address);
     let joining = async {
         let (mut writers, mut readers) = (Vec::new(), Vec::new());

@@ -2,10 +2,10 @@
 //! server to take it there.
 
 use super::line::patiently;
-use super::process::Process;
 use super::subject::{Client, News, Subject};
 use crate::failure::Failure;
 use crate::figures::Figures;
+use crate::process::Process;
 use futures_util::future::try_join_all;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ type Sent = Arc<Vec<OnceLock<Instant>>>;
 
 /// Measures a workload.
 pub(super) async fn measure(subject: &dyn Subject, load: &Load) -> Result<Figures, Failure> {
-    let process = Process::start(subject)?;
+    let process = Process::start(|folder, port| subject.command(folder, port))?;
     let mut replica = subject.replica(1_000);
     let mut nobody = subject.replica(1_000);
     let mut writer = Client::join(subject, process.address, DOCUMENT, nobody.as_mut()).await?;

@@ -1,10 +1,10 @@
 //! What is left of edits that the server said are safe, when it is killed in the next instant.
 
 use super::line::patiently;
-use super::process::Process;
 use super::subject::{Client, News, Replica, Subject};
 use crate::failure::Failure;
 use crate::figures::Figures;
+use crate::process::Process;
 use std::time::Duration;
 
 /// The name of the document.
@@ -15,7 +15,7 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// Measures it on so many edits.
 pub(super) async fn measure(subject: &dyn Subject, edits: usize) -> Result<Figures, Failure> {
-    let mut process = Process::start(subject)?;
+    let mut process = Process::start(|folder, port| subject.command(folder, port))?;
     let (mut author, mut nobody) = (subject.replica(1_000), subject.replica(1_000));
     let mut client = Client::join(subject, process.address, DOCUMENT, nobody.as_mut()).await?;
     for n in 0..edits {

@@ -4,10 +4,10 @@
 //! when the server says that some are safe, as many follow.
 
 use super::line::patiently;
-use super::process::Process;
 use super::subject::{Client, Edits, News, Replica, Subject, Word};
 use crate::failure::Failure;
 use crate::figures::Figures;
+use crate::process::Process;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ struct Script {
 
 /// Measures a workload.
 pub(super) async fn measure(subject: &dyn Subject, load: &Load) -> Result<Figures, Failure> {
-    let process = Process::start(subject)?;
+    let process = Process::start(|folder, port| subject.command(folder, port))?;
     let scripts = (0..load.writers)
         .map(|writer| Script::new(subject, writer, load.edits))
         .collect::<Result<Vec<_>, _>>()?;

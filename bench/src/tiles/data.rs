@@ -13,7 +13,16 @@ pub(super) struct DataSet {
 impl DataSet {
     /// One `FeatureCollection`.
     pub(super) fn geojson(self, folder: &Path) -> Result<PathBuf, Failure> {
-        let path = folder.join("data").join(self.name).with_extension("geojson");
+        self.file(folder, "geojson")
+    }
+
+    /// The same, a feature a line.
+    pub(super) fn lines(self, folder: &Path) -> Result<PathBuf, Failure> {
+        self.file(folder, "ndjson")
+    }
+
+    fn file(self, folder: &Path, ending: &str) -> Result<PathBuf, Failure> {
+        let path = folder.join("data").join(self.name).with_extension(ending);
         if path.is_file() {
             return Ok(path);
         }

@@ -8,6 +8,11 @@
 mod build;
 mod child;
 mod data;
+mod dynamic;
+mod geojson_vt;
+mod on_demand;
+mod pick;
+mod postgis;
 
 use crate::column::{self, Column};
 use crate::failure::Failure;
@@ -27,6 +32,7 @@ pub(crate) fn compare(arguments: &[&str]) -> bool {
     let mut bench = Bench::new(options);
     // Children inherit how much memory their parent has used at most, so those whose memory is told come first.
     build::compare(&mut bench);
+    on_demand::compare(&mut bench);
     let rows = bench.report.rows.iter().filter(|row| !row.metric.starts_with(build::TILES_AT));
     table::print(&rows.cloned().collect::<Vec<_>>());
     println!("measured on {} in {} s", bench.report.machine, bench.start.elapsed().as_secs());

@@ -1,51 +1,55 @@
 //! A server as a child process, with a data folder of its own, and what the system says it costs.
 
-use super::subject::Subject;
 use crate::failure::Failure;
 use std::fs::read_to_string;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How a server is started on a data folder and a port.
+type Launch<'a> = dyn Fn(&Path, u16) -> Result<Command, Failure> + 'a;
+
 /// A running server. It is killed, and its data removed, when this is dropped.
-pub(super) struct Process<'a> {
-    subject: &'a dyn Subject,
+pub(crate) struct Process<'a> {
+    command: Box<Launch<'a>>,
     folder: PathBuf,
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl<'a> Process<'a> {
     /// Starts a server on a free port, with an empty folder.
-    pub(super) fn start(subject: &'a dyn Subject) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        command: impl Fn(&Path, u16) -> Result<Command, Failure> + 'a,
+    ) -> Result<Self, Failure> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("watersmeet-bench-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let (child, address) = launch(subject, &folder)?;
-        Ok(Process { subject, folder, child, address })
+        let (child, address) = launch(&command, &folder)?;
+        Ok(Process { command: Box::new(command), folder, child, address })
     }
 
     /// SIGKILL, at once.
-    pub(super) fn kill(&mut self) -> Result<(), Failure> {
+    pub(crate) fn kill(&mut self) -> Result<(), Failure> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
     /// Starts it again on the same data.
-    pub(super) fn restart(&mut self) -> Result<(), Failure> {
-        (self.child, self.address) = launch(self.subject, &self.folder)?;
+    pub(crate) fn restart(&mut self) -> Result<(), Failure> {
+        (self.child, self.address) = launch(&self.command, &self.folder)?;
         Ok(())
     }
 
     /// Processor time so far, in user and system.
-    pub(super) fn cpu(&self) -> Result<Duration, Failure> {
+    pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
         let text = read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name, in parentheses, may hold anything; after it come the numbers.
         let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -54,7 +58,7 @@ impl<'a> Process<'a> {
     }
 
     /// Resident memory in bytes.
-    pub(super) fn resident(&self) -> Result<u64, Failure> {
+    pub(crate) fn resident(&self) -> Result<u64, Failure> {
         let text = read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
@@ -71,9 +75,9 @@ impl Drop for Process<'_> {
     }
 }
 
-fn launch(subject: &dyn Subject, folder: &Path) -> Result<(Child, SocketAddr), Failure> {
+fn launch(command: &Launch<'_>, folder: &Path) -> Result<(Child, SocketAddr), Failure> {
     let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-    let mut command = subject.command(folder, address.port())?;
+    let mut command = command(folder, address.port())?;
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("WATERSMEET_")) {
         command.env_remove(key);
     }
@@ -88,7 +92,7 @@ fn launch(subject: &dyn Subject, folder: &Path) -> Result<(Child, SocketAddr), F
             child.wait()?;
             return Err(Failure::new("the server does not listen"));
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(1));
     }
     Ok((child, address))
 }

@@ -1,0 +1,162 @@
+//! Rendering tiles on demand: microseconds a tile, beside geojson-vt with vt-pbf and PostGIS.
+//!
+//! All render the same tiles of the same data, cut and encoded, not compressed, on one thread. At the deepest zoom nothing
+//! is left out for clearness, so that there all have to find as many features as ours; who does not has no figures.
+
+use super::data::DataSet;
+use super::pick::Sample;
+use super::postgis::Postgis;
+use super::{Bench, OURS, Subject, child, dynamic, geojson_vt};
+use crate::failure::Failure;
+use crate::figures::Figures;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use watersmeet_tiles::TileCoord;
+
+/// How many tiles are rendered, at which zooms, and how many in a quick run.
+const TILES: usize = 2_000;
+const TILES_QUICK: usize = 200;
+const ZOOMS: std::ops::RangeInclusive<u8> = 6..=12;
+/// The set's deepest zoom, where answers are compared, on so many tiles.
+const MAX_ZOOM: u8 = 14;
+const CHECKED: usize = 50;
+/// How far the number of features may differ: edges are not met alike.
+const TOLERANCE: f64 = 0.03;
+/// The zooms above those that are asked for are pre-rendered.
+const ARCHIVE_ZOOM: u8 = 5;
+
+/// Whether our cells are in memory already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cells {
+    /// Each tile's cell is read and unpacked for it.
+    Cold,
+    /// Each tile's cell was unpacked before.
+    Warm,
+}
+
+/// What one tile took, and what is in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Answer {
+    /// Microseconds.
+    pub(super) us: f64,
+    pub(super) features: usize,
+    pub(super) bytes: usize,
+}
+
+/// What is asked for of one data set.
+pub(super) struct Questions {
+    pub(super) set: DataSet,
+    pub(super) folder: PathBuf,
+    pub(super) tiles: Vec<TileCoord>,
+    /// At the deepest zoom.
+    pub(super) checked: Vec<TileCoord>,
+}
+
+/// Renders tiles of points, lines and polygons.
+pub(super) fn compare(bench: &mut Bench) {
+    let (sets, count): (&[&str], _) = match bench.options.quick {
+        true => (&["cities", "land1km"], TILES_QUICK),
+        false => (&["cities", "lines", "land1km", "land100m"], TILES),
+    };
+    let postgis = Postgis::find();
+    for name in sets {
+        let workload = format!("render {name}, zooms {} to {}", ZOOMS.start(), ZOOMS.end());
+        if !bench.options.asks_for(&workload) {
+            continue;
+        }
+        let set = DataSet { name };
+        let prepared = prepare(set, &bench.folder, count);
+        let subjects = match &prepared {
+            Ok(prepared) => subjects(prepared, &postgis),
+            Err(failure) => vec![Subject::new(OURS, move || Err(failure.clone()))],
+        };
+        bench.measure(&workload, 1, subjects);
+    }
+}
+
+/// Questions, our set built, and how many features ours finds where answers are compared.
+struct Prepared {
+    questions: Questions,
+    ours: PathBuf,
+    features: usize,
+}
+
+fn prepare(set: DataSet, folder: &Path, count: usize) -> Result<Prepared, Failure> {
+    // Many vertices lie in one tile, so more of them are drawn than tiles are wanted.
+    let mut sample = Sample::of(set, folder, 10 * count)?;
+    let tiles = sample.tiles(count, ZOOMS)?;
+    let checked = sample.tiles(CHECKED, MAX_ZOOM..=MAX_ZOOM)?;
+    let ours = folder.join(format!("{}-cells.pmtiles", set.name));
+    let mut command = Command::new(crate::binary());
+    command.args(["tiles", "build"]).arg(set.geojson(folder)?).arg("--output").arg(&ours);
+    command.args(["--max-zoom", &MAX_ZOOM.to_string(), "--archive-zoom", &ARCHIVE_ZOOM.to_string()]);
+    child::run(&mut command)?;
+    let features = features(&dynamic::ours(&ours, &checked, Cells::Warm)?);
+    if features < checked.len() {
+        return Err(Failure::new(format!("{features} features in {} tiles that hold some", checked.len())));
+    }
+    Ok(Prepared { questions: Questions { set, folder: folder.to_owned(), tiles, checked }, ours, features })
+}
+
+fn subjects<'a>(prepared: &'a Prepared, postgis: &'a Postgis) -> Vec<Subject<'a>> {
+    let Prepared { questions, ours, features } = prepared;
+    let own = move |cells| move || Ok(figures(&dynamic::ours(ours, &questions.tiles, cells)?));
+    vec![
+        Subject::new(OURS, own(Cells::Cold)),
+        Subject::new(format!("{OURS} (warm)"), own(Cells::Warm)),
+        Subject::new(geojson_vt::name(&questions.folder), move || {
+            judged(geojson_vt::render(questions, MAX_ZOOM)?, *features)
+        }),
+        Subject::new(postgis.name(), move || judged(postgis.render(questions)?, *features)),
+    ]
+}
+
+/// What a peer rendered, and whatever else it has to tell.
+pub(super) struct Found {
+    pub(super) tiles: Vec<Answer>,
+    pub(super) checked: Vec<Answer>,
+    pub(super) told: Figures,
+}
+
+/// A peer's figures, if it finds what ours finds at full detail.
+fn judged(found: Found, ours: usize) -> Result<Figures, Failure> {
+    check(&found.checked, ours)?;
+    let mut figures = figures(&found.tiles);
+    figures.0.extend(found.told.0);
+    Ok(figures)
+}
+
+fn check(answers: &[Answer], ours: usize) -> Result<(), Failure> {
+    let theirs = features(answers);
+    if (theirs as f64 - ours as f64).abs() <= TOLERANCE * ours as f64 {
+        return Ok(());
+    }
+    let tiles = answers.len();
+    Err(Failure::new(format!(
+        "{theirs} features in {tiles} tiles of zoom {MAX_ZOOM}, where ours finds {ours}"
+    )))
+}
+
+fn features(answers: &[Answer]) -> usize {
+    answers.iter().map(|answer| answer.features).sum()
+}
+
+fn figures(answers: &[Answer]) -> Figures {
+    let mut figures = Figures::default();
+    let mut times: Vec<f64> = answers.iter().map(|answer| answer.us).collect();
+    times.sort_by(f64::total_cmp);
+    let count = answers.len().max(1) as f64;
+    figures.cost("mean", "us", times.iter().sum::<f64>() / count);
+    for (name, share) in [("p50", 50), ("p99", 99)] {
+        let place = (times.len() * share / 100).min(times.len().saturating_sub(1));
+        figures.cost(name, "us", times.get(place).copied().unwrap_or_default());
+    }
+    figures.gain("features a tile", "", features(answers) as f64 / count);
+    figures.cost(
+        "bytes a tile",
+        "B",
+        answers.iter().map(|answer| answer.bytes).sum::<usize>() as f64 / count,
+    );
+    figures.gain("tiles rendered", "", answers.len() as f64);
+    figures
+}
