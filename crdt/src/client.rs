@@ -1,7 +1,7 @@
 //! A client: documents by name that are edited at once, kept, and synced whenever there is a connection. Without I/O.
 //!
 //! The native client and the browser are thin shells over this. **Do what [`poll`](Client::poll) says until it says
-//! [`Action::Wait`].** The promise it keeps: an edit leaves only after the shell has stored it (for shells that
+//! [`Action::Wait`]; then, when the socket has taken all that, [take a part](Client::take_part).** The promise it keeps: an edit leaves only after the shell has stored it (for shells that
 //! store), so that a crash cannot make one replica give one dot to two edits; and what is stored counts as *on the
 //! server* only when the server has said that it is on its disk.
 
@@ -146,10 +146,16 @@ impl Client {
     /// A client that edits as `replica`. If it `stores`, its shell stores every delta and says so by
     /// [`stored`](Self::stored), and edits leave only then.
     pub fn new(replica: ReplicaId, stores: bool) -> Self {
+        // Whatever a server holds.
+        Client::with_limits(replica, stores, Limits { delta_bytes: 256 << 20, ..Limits::default() })
+    }
+
+    /// As [`new`](Self::new), with other limits of what a server may fill.
+    pub fn with_limits(replica: ReplicaId, stores: bool, limits: Limits) -> Self {
         Client {
             replica,
             stores,
-            limits: Limits { frame_bytes: 256 << 20, ..Limits::default() },
+            limits,
             link: Link::Offline,
             failures: 0,
             connected_at: Time::default(),
@@ -210,6 +216,13 @@ impl Client {
 
     /// Closes a document: it is no longer synced, and no longer here.
     pub fn close(&mut self, name: &str) {
+        if let Link::Online(session) = &mut self.link
+            && session.is_sending()
+        {
+            // What waited behind a large delta is said before it is too late.
+            session.hurry();
+            self.flush(name);
+        }
         let Some(entry) = self.entries.remove(name) else { return };
         if let (Link::Online(session), Some(channel)) = (&mut self.link, entry.channel) {
             session.close(channel);
@@ -302,12 +315,16 @@ impl Client {
         if self.stores && entry.not_on_device(self.replica) > 0 {
             return;
         }
+        if session.is_sending_on(channel) {
+            return;
+        }
         let delta = session
             .peer_has(channel)
             .filter(|has| !has.covers(entry.document.version()))
             .map(|has| entry.document.since(has));
         if let Some(delta) = delta {
-            session.send(channel, &delta);
+            // If another large one is under way, it is sent after that.
+            let _ = session.send(channel, &delta);
         }
     }
 

@@ -73,7 +73,7 @@ mod wire;
 
 pub use clock::{Stamp, Time};
 pub use document::{Change, Delta, Document};
-pub use dot::{CausalContext, Dot, ReplicaId, VersionVector};
+pub use dot::{CausalContext, Dot, REPLICAS_MAX, ReplicaId, VersionVector};
 pub use position::Position;
 pub use store::DotStore;
 pub use value::Value;

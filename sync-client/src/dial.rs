@@ -17,8 +17,8 @@ use watersmeet_crdt::session::SUBPROTOCOL;
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection that is no longer wanted may take to say its last words.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(2);
-/// Bytes of one message. A document comes as one message to whoever has nothing of it.
-const MESSAGE_BYTES_MAX: usize = 256 << 20;
+/// Bytes of one message. What is larger comes in parts.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 use watersmeet_crdt::Time;
-use watersmeet_crdt::client::{Action, Notice};
+use watersmeet_crdt::client::{Action, Client as Core, Notice};
 use watersmeet_crdt::session::{Token, Violation};
 
 /// Messages that are taken in before what follows from them is done.
@@ -67,6 +67,7 @@ pub(crate) async fn run(
     }
     // What was edited just before the last handle was dropped.
     task.act();
+    task.send_the_rest();
 }
 
 impl Task {
@@ -95,6 +96,7 @@ impl Task {
                     }
                     state.publish(notice);
                 }
+                Action::Wait(_) if self.take_part(&mut state.core) => {}
                 Action::Wait(until) => {
                     if self.heard {
                         self.tell_first(Ok(()));
@@ -102,6 +104,21 @@ impl Task {
                     return until;
                 }
             }
+        }
+    }
+
+    /// Sends a part of a large delta, if there is one and the socket has taken what came before.
+    fn take_part(&mut self, core: &mut Core) -> bool {
+        let part = if self.link.is_empty() { core.take_part() } else { None };
+        part.map(|part| self.send(part)).is_some()
+    }
+
+    /// Queues what is left of a large delta.
+    fn send_the_rest(&mut self) {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        while let Some(part) = state.core.take_part() {
+            self.send(part);
         }
     }
 

@@ -2,7 +2,7 @@
 //! [`session::Limits`]; everything around it is here.
 
 use std::time::Duration;
-use watersmeet_crdt::session;
+use watersmeet_crdt::{REPLICAS_MAX, session};
 
 /// How much may wait, be open or be held at once.
 #[derive(Clone, Debug)]
@@ -58,6 +58,8 @@ pub struct Limits {
     pub outbound_bytes: usize,
     /// Messages that are read from one socket before what follows from them is done.
     pub messages_at_once: usize,
+    /// Bytes of them.
+    pub bytes_at_once: usize,
     /// Commits that wait for the disk. Rooms wait beyond it.
     pub commit_queue: usize,
     /// Commits in one transaction.
@@ -72,6 +74,8 @@ pub struct Limits {
     pub room_idle: Duration,
     /// Documents that are turned into JSON at once. Who asks for one more waits.
     pub renderings: usize,
+    /// Bytes of a request's body.
+    pub upload_bytes: usize,
     /// How long the body of a request may take to come.
     pub upload: Duration,
     /// How long a closed connection may take to hear why.
@@ -125,6 +129,7 @@ impl Default for Limits {
             mailbox_deltas: 1_024,
             outbound_bytes: 1 << 20,
             messages_at_once: 64,
+            bytes_at_once: 1 << 20,
             commit_queue: 1_024,
             commit_batch: 1_024,
             tail_deltas: 1_000,
@@ -132,6 +137,7 @@ impl Default for Limits {
             compact_queue: 64,
             room_idle: Duration::from_secs(60),
             renderings: 2,
+            upload_bytes: 16 << 20,
             upload: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             // What SQLite can hold.
@@ -159,9 +165,6 @@ pub struct OutOfRange {
     pub most: u64,
 }
 
-/// Replicas that a version can name, and so a document at rest.
-const REPLICAS_MAX: u64 = 10_000;
-
 impl Limits {
     /// Whether a server can live with them.
     ///
@@ -173,7 +176,7 @@ impl Limits {
             ("connections", self.connections as u64, queue),
             ("sockets", self.sockets as u64, queue),
             ("answer_bytes", self.answer_bytes.into(), any),
-            ("document_replicas", self.document_replicas as u64, REPLICAS_MAX),
+            ("document_replicas", self.document_replicas as u64, REPLICAS_MAX as u64),
             ("edits_per_second", self.edits.per_second.into(), any),
             ("edits_burst", self.edits.burst.into(), any),
             ("room_queue", self.room_queue as u64, queue),

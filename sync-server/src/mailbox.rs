@@ -67,7 +67,14 @@ impl Told {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// The document is open; `group` is what of it a peer at `has` lacks.
-    Opened { name: Arc<str>, channel: u32, has: VersionVector, version: VersionVector, group: Arc<Group> },
+    /// Without it if too much waits: then it is to be asked for.
+    Opened {
+        name: Arc<str>,
+        channel: u32,
+        has: VersionVector,
+        version: VersionVector,
+        group: Option<Arc<Group>>,
+    },
     /// The document cannot be opened.
     Refused { name: Arc<str>, channel: u32, code: Code, message: String },
     /// What a lagging peer lacks.
@@ -82,6 +89,8 @@ pub(crate) struct Letters {
     /// The connection is to end.
     pub(crate) end: Option<(Code, String)>,
     pub(crate) answers: Vec<Answer>,
+    /// Of groups among the answers.
+    answer_bytes: usize,
     pub(crate) deltas: VecDeque<Arc<Group>>,
     delta_bytes: usize,
     /// Channels whose deltas were forgotten.
@@ -147,8 +156,9 @@ impl Mailbox {
         self.posted.notified().await;
     }
 
+    /// Posts an answer; of many documents that are opened at once, those that are large without what is in them.
     pub(crate) fn answer(&self, answer: Answer) {
-        self.post(|letters| letters.answers.push(answer));
+        self.post(|letters| letters.add_answer(answer, self.capacity));
     }
 
     /// Posts a delta, or marks its channel as lagging if too much waits.
@@ -235,6 +245,19 @@ impl Mailbox {
 }
 
 impl Letters {
+    fn add_answer(&mut self, mut answer: Answer, capacity: Capacity) {
+        if let Answer::Opened { group: all @ Some(_), .. } = &mut answer {
+            let bytes = all.as_ref().map_or(0, |group| group.frame.len());
+            // One that is larger than all that may wait can still be sent when nothing else waits.
+            if self.answer_bytes > 0 && self.answer_bytes + bytes > capacity.bytes {
+                *all = None;
+            } else {
+                self.answer_bytes += bytes;
+            }
+        }
+        self.answers.push(answer);
+    }
+
     /// Whether what waits on its channel was forgotten for it.
     fn add_delta(&mut self, group: Arc<Group>, capacity: Capacity) -> bool {
         if self.lagging.contains(&group.channel) {
@@ -338,6 +361,20 @@ mod tests {
         assert_eq!(mailbox.kept().shown, BTreeSet::from([(1, GuestId(0))]));
         mailbox.forget(1);
         assert!(mailbox.kept().shown.is_empty() && mailbox.take().presence.is_empty());
+    }
+
+    /// Who opens many large documents at once holds one of them.
+    #[test]
+    fn answers_that_nobody_takes_stay_bounded() {
+        let mailbox = Mailbox::new(Capacity { bytes: 1_000, deltas: 8 }, Counter::default());
+        for channel in 0..64 {
+            let (has, version) = Default::default();
+            let group = Some(group(channel, 5_000));
+            mailbox.answer(Answer::Opened { name: "map".into(), channel, has, version, group });
+        }
+        let letters = mailbox.take();
+        let with = |answer: &&Answer| matches!(answer, Answer::Opened { group: Some(_), .. });
+        assert_eq!((letters.answers.len(), letters.answers.iter().filter(with).count()), (64, 1));
     }
 
     #[test]

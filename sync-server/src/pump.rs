@@ -33,9 +33,6 @@ fn close_code(code: Code) -> u16 {
     4_000 + code as u16
 }
 
-/// Bytes of messages that are read from one socket before what follows from them is done.
-const BYTES_AT_ONCE: usize = 1 << 20;
-
 fn bytes_of(message: &Message) -> usize {
     if let Message::Binary(frame) = message { frame.len() } else { 0 }
 }
@@ -68,9 +65,9 @@ struct Connection {
     mailbox: Arc<Mailbox>,
     /// The rooms that were joined or asked to be, by channel.
     doors: BTreeMap<u32, Door>,
-    /// Channels whose room is asked for what the peer lacks: to be asked, and asked.
+    /// Channels whose room is to be asked for what the peer lacks, and the one that is asked.
     lagging: BTreeSet<u32>,
-    asked: BTreeSet<u32>,
+    asked: Option<u32>,
     /// When the session wants to be looked at.
     wake: Time,
     alarm: Alarm,
@@ -89,7 +86,7 @@ impl Connection {
             mailbox: Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone())),
             doors: BTreeMap::new(),
             lagging: BTreeSet::new(),
-            asked: BTreeSet::new(),
+            asked: None,
             wake: Time::default(),
             alarm: Alarm::new(),
             hub,
@@ -121,6 +118,11 @@ impl Connection {
                 // What waits for the peer stays in the mailbox, where it is merged, until the socket can take it.
                 () = self.mailbox.posted(), if self.socket.is_idle() => self.deliver(),
                 () = self.alarm.ring() => self.tick().await,
+                // A part at a time, so that what is small goes between.
+                () = std::future::ready(()), if self.session.is_sending() && self.socket.is_idle() => {
+                    self.session.take_part().into_iter().for_each(|part| self.socket.send(part));
+                    Ok(())
+                }
                 () = &mut stopped => Err(self.finish().await),
             };
             if let Err(end) = result {
@@ -210,7 +212,7 @@ impl Connection {
                     bytes += bytes_of(&message);
                     self.receive(message)?;
                     // Large ones wait for room among all that wait in the server, before more is read.
-                    if bytes > BYTES_AT_ONCE {
+                    if bytes > self.hub.limits.bytes_at_once {
                         return Ok(());
                     }
                 }
@@ -273,6 +275,12 @@ impl Connection {
                 Ok(())
             }
             Event::Closed { channel } => self.shut(channel).await,
+            Event::Begun { channel } => {
+                if !self.may_edit(channel) {
+                    self.session.skip(channel);
+                }
+                Ok(())
+            }
             Event::Delta { channel, delta, bytes } => {
                 if !self.is_taken(channel) {
                     return Ok(());
@@ -315,11 +323,20 @@ impl Connection {
         }
     }
 
+    /// Whether an edit may come on a channel, before its bytes are kept.
+    fn may_edit(&mut self, channel: u32) -> bool {
+        self.asks(channel, |rights, _, name| rights.may_edit(channel, name))
+    }
+
     /// Whether an edit that came on a channel goes to its room.
     fn is_taken(&mut self, channel: u32) -> bool {
+        self.asks(channel, |rights, hub, name| rights.judge(hub, channel, name))
+    }
+
+    fn asks(&mut self, channel: u32, judge: impl FnOnce(&mut Rights, &Hub, &str) -> Verdict) -> bool {
         // Not as the session has it: it may have read on, up to the channel's end.
         let Some(name) = self.doors.get(&channel).map(|door| door.name.clone()) else { return false };
-        match self.rights.judge(&self.hub, channel, &name) {
+        match judge(&mut self.rights, &self.hub, &name) {
             Verdict::Take => true,
             Verdict::Ignore => false,
             Verdict::Refuse(Refused { code, message }) => {
@@ -349,7 +366,8 @@ impl Connection {
         let result = self.request(channel, Request::Leave { guest }).await;
         self.doors.remove(&channel);
         self.lagging.remove(&channel);
-        self.asked.remove(&channel);
+        // An answer may still come; it is passed over.
+        self.asked.take_if(|asked| *asked == channel);
         self.rights.forget(channel);
         self.pace.forget(channel);
         result
@@ -364,12 +382,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Has one channel at a time told what its peer lacks, when what was large before has gone: so whoever lags in many
+    /// large documents holds one of them.
     async fn ask_for_the_lagging(&mut self) -> Result<(), End> {
-        for channel in std::mem::take(&mut self.lagging) {
+        while self.asked.is_none() && !self.session.is_sending() {
+            let Some(channel) = self.lagging.pop_first() else { return Ok(()) };
             let Some(has) = self.session.peer_has(channel).cloned() else { continue };
-            if self.asked.insert(channel) {
-                self.request(channel, Request::CatchUp { guest: self.guest, has }).await?;
-            }
+            self.asked = Some(channel);
+            self.request(channel, Request::CatchUp { guest: self.guest, has }).await?;
         }
         Ok(())
     }
@@ -410,7 +430,10 @@ impl Connection {
         match answer {
             Answer::Opened { name, channel, has, version, group } => {
                 self.session.accept(&name, channel, has, version);
-                self.pass_on(&group);
+                match group {
+                    Some(group) => self.pass_on(&group),
+                    None => drop(self.lagging.insert(channel)),
+                }
             }
             Answer::Refused { name, channel, code, message } => {
                 self.doors.remove(&channel);
@@ -419,13 +442,13 @@ impl Connection {
             // Only programs that follow by HTTP ask for it.
             Answer::Told(_) => {}
             Answer::CaughtUp(group) => {
-                self.asked.remove(&group.channel);
+                self.asked.take_if(|asked| *asked == group.channel);
                 self.pass_on(&group);
             }
         }
     }
 
-    /// Sends a group to the peer, or has its room asked for all that the peer lacks.
+    /// Sends a group to the peer, or has its room asked for all that the peer lacks, when it can be sent.
     fn pass_on(&mut self, group: &Group) {
         if self.session.send_encoded(group.channel, &group.from, &group.to, group.frame.clone()) {
             self.hub.metrics.sent_deltas.inc();

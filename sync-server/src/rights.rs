@@ -110,13 +110,22 @@ impl Rights {
         self.may(Right::Read, name)
     }
 
-    /// Whether an edit on `channel`, which is the document `name`, is to be taken.
-    pub(crate) fn judge(&mut self, hub: &Hub, channel: u32, name: &str) -> Verdict {
+    /// Whether an edit on `channel`, which is the document `name`, may come, however fast.
+    pub(crate) fn may_edit(&self, channel: u32, name: &str) -> Verdict {
         if self.throttled.contains_key(&channel) {
             return Verdict::Ignore;
         }
-        if let Err(refused) = self.may(Right::Write, name).and_then(|()| self.is_valid()) {
-            return Verdict::Refuse(refused);
+        match self.may(Right::Write, name).and_then(|()| self.is_valid()) {
+            Ok(()) => Verdict::Take,
+            Err(refused) => Verdict::Refuse(refused),
+        }
+    }
+
+    /// Whether an edit on `channel`, which is the document `name`, is to be taken.
+    pub(crate) fn judge(&mut self, hub: &Hub, channel: u32, name: &str) -> Verdict {
+        let may = self.may_edit(channel, name);
+        if may != Verdict::Take {
+            return may;
         }
         let now = Instant::now();
         let Some(subject) = self.grant.as_ref().and_then(Grant::subject) else { return Verdict::Take };

@@ -339,7 +339,7 @@ impl Room {
     fn join(&mut self, id: GuestId, mailbox: Arc<Mailbox>, has: VersionVector) {
         let group = self.group_since(&has);
         let (name, channel, version) = (self.name.clone(), self.channel, self.document.version().clone());
-        mailbox.answer(Answer::Opened { name, channel, has, version, group });
+        mailbox.answer(Answer::Opened { name, channel, has, version, group: Some(group) });
         for (other, guest) in &self.guests {
             if let Some(state) = &guest.presence {
                 mailbox.presence(channel, *other, state.clone());

@@ -215,11 +215,7 @@ async fn a_delta_is_posted_once_however_often_it_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_delta_is_refused_and_changes_nothing() {
-    let limits = Limits::default();
-    let limits = Limits {
-        session: watersmeet_crdt::session::Limits { frame_bytes: 1_000, ..limits.session },
-        ..limits
-    };
+    let limits = Limits { upload_bytes: 1_000, ..Limits::default() };
     let server = Running::start_with(Access::open(), limits).await;
     is_refused(&server.post("map", b"garbage").await, 400, "malformed");
     is_refused(&server.post("map", b"").await, 400, "malformed");

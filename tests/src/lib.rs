@@ -10,7 +10,7 @@ mod server;
 
 pub use keys::{Keys, token};
 pub use proxy::Proxy;
-pub use raw::Raw;
+pub use raw::{Assembler, Raw};
 pub use server::{Server, binary, watersmeet};
 
 use std::future::Future;

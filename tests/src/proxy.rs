@@ -1,9 +1,10 @@
-//! A TCP proxy that counts, and that can be cut.
+//! A TCP proxy that counts, that can be slow, and that can be cut.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Stands between clients and a server. Its threads end with the connections, and with the test.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub struct Proxy {
 
 #[derive(Debug, Default)]
 struct Wire {
+    bytes_per_second: u64,
     cut: AtomicBool,
     received: AtomicU64,
     ends: Mutex<Vec<TcpStream>>,
@@ -25,8 +27,17 @@ impl Proxy {
     /// # Panics
     /// If no port is free.
     pub fn start(port: u16) -> Self {
+        Self::start_at(port, u64::MAX)
+    }
+
+    /// As [`start`](Self::start); each way it lets so many bytes pass in a second.
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub fn start_at(port: u16, bytes_per_second: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let proxy = Proxy { port: listener.local_addr().expect("bound").port(), wire: Arc::default() };
+        let wire = Wire { bytes_per_second, ..Wire::default() };
+        let proxy = Proxy { port: listener.local_addr().expect("bound").port(), wire: Arc::new(wire) };
         let wire = proxy.wire.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -69,13 +80,19 @@ impl Wire {
         let copy = |end: &TcpStream| end.try_clone().expect("another handle");
         let (from_client, from_server) = (copy(&client), copy(&server));
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).extend([copy(&client), copy(&server)]);
-        std::thread::spawn(move || pump(from_client, server, |_| ()));
+        let wire = self.clone();
+        std::thread::spawn(move || pump(from_client, server, |bytes| wire.take_time(bytes)));
         let wire = self.clone();
         std::thread::spawn(move || {
             pump(from_server, client, |bytes| {
                 wire.received.fetch_add(bytes, Ordering::SeqCst);
+                wire.take_time(bytes);
             });
         });
+    }
+
+    fn take_time(&self, bytes: u64) {
+        std::thread::sleep(Duration::from_micros(1_000_000 * bytes / self.bytes_per_second.max(1)));
     }
 }
 

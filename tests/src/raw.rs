@@ -9,9 +9,33 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use watersmeet_crdt::session::{Code, Frame, PROTOCOL, SUBPROTOCOL, Token};
-use watersmeet_crdt::{ReplicaId, VersionVector};
+use watersmeet_crdt::{Delta, ReplicaId, VersionVector};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Puts deltas together, of which the large ones come in parts.
+#[derive(Debug, Default)]
+pub struct Assembler(Vec<u8>);
+
+impl Assembler {
+    /// The delta that is complete with this frame, if one is, and its channel.
+    ///
+    /// # Panics
+    /// If it is malformed.
+    pub fn take_in(&mut self, frame: &Frame<'_>) -> Option<(u32, Delta)> {
+        match frame {
+            Frame::Part { delta, .. } => {
+                self.0.extend_from_slice(delta);
+                None
+            }
+            Frame::Delta { channel, delta } => {
+                self.0.extend_from_slice(delta);
+                Some((*channel, Delta::decode(&std::mem::take(&mut self.0)).expect("a delta")))
+            }
+            _ => None,
+        }
+    }
+}
 
 /// A WebSocket without manners.
 #[derive(Debug)]

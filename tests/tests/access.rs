@@ -248,6 +248,13 @@ async fn a_readers_edits_never_get_in() {
         raw.say(&Frame::Delta { channel, delta: &document.state().encode() }).await;
         assert_eq!(raw.refusal("map").await.0, Code::Forbidden);
     }
+    // Of what is large the first part is refused, once, and nothing of it is kept.
+    for _ in 0..3 {
+        raw.say(&Frame::Part { channel, delta: &[7; 1_000] }).await;
+    }
+    assert_eq!(raw.refusal("map").await.0, Code::Forbidden);
+    raw.say(&Frame::Delta { channel, delta: &[7; 1_000] }).await;
+
     writer.edit(|tx| tx.set(&["y"], 1)).unwrap();
     patiently("durable", writer.durable()).await.unwrap();
     let seen = raw

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use watersmeet_client::{Client, DocumentHandle};
 use watersmeet_crdt::session::Frame;
-use watersmeet_crdt::{Delta, Document, ReplicaId};
-use watersmeet_tests::{Raw, Server, patiently, until};
+use watersmeet_crdt::{Document, ReplicaId};
+use watersmeet_tests::{Assembler, Raw, Server, patiently, until};
 
 const SECONDS: u64 = 10;
 /// At least so much is written while the reader is stopped.
@@ -124,13 +124,14 @@ struct CaughtUp {
 async fn catch_up(raw: &mut Raw, on: u32, hash: u128) -> CaughtUp {
     let mut replica = Document::new(ReplicaId::new(9));
     let mut caught_up = CaughtUp::default();
+    let mut parts = Assembler::default();
     while replica.hash() != hash {
         let message = raw.next().await.expect("the connection has outlasted the stop");
         caught_up.frames += 1;
         caught_up.bytes += message.len();
-        if let Some(Frame::Delta { channel, delta }) = Frame::decode(&message) {
+        let frame = Frame::decode(&message).expect("the server sends frames");
+        if let Some((channel, delta)) = parts.take_in(&frame) {
             assert_eq!(channel, on);
-            let delta = Delta::decode(delta).unwrap();
             caught_up.most_events = caught_up.most_events.max(delta.to().events_beyond(delta.from()));
             replica.apply(delta).expect("in order, without gaps");
         }

@@ -235,6 +235,19 @@ impl RawClient {
             Action::Notify(notice) => notice_to_js(notice),
         }
     }
+
+    /// The next frame of a large delta, if one is being sent: to be sent when there is nothing else to do and the socket has
+    /// sent what came before.
+    #[wasm_bindgen(js_name = takePart)]
+    pub fn take_part(&mut self) -> Option<Uint8Array> {
+        self.client.take_part().map(|part| Uint8Array::from(&part[..]))
+    }
+
+    /// Whether there is a part to take.
+    #[wasm_bindgen(js_name = hasParts)]
+    pub fn has_parts(&self) -> bool {
+        self.client.has_parts()
+    }
 }
 
 fn refusal_to_js(refusal: &Refusal) -> JsValue {

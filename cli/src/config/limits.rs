@@ -70,6 +70,7 @@ limits! {
         mailbox_deltas: usize,
         outbound_bytes: Size<usize>,
         messages_at_once: usize,
+        bytes_at_once: Size<usize>,
         commit_queue: usize,
         commit_batch: usize,
         tail_deltas: usize,
@@ -77,6 +78,7 @@ limits! {
         compact_queue: usize,
         room_idle: Span,
         renderings: usize,
+        upload_bytes: Size<usize>,
         upload: Span,
         linger: Span,
         store_bytes: Size<u64>,
@@ -88,6 +90,7 @@ limits! {
     session: Session {
         frame_bytes: Size<usize>,
         delta_bytes: Size<usize>,
+        part_bytes: Size<usize>,
         documents: usize,
         name_bytes: Size<usize>,
         token_bytes: Size<usize>,

@@ -41,8 +41,8 @@ impl Client {
                 }
                 self.report(&name);
             }
-            // The end that calls is never asked for a document.
-            Event::Open { .. } | Event::Greeted { .. } => {}
+            // The end that calls is never asked for a document; what it is sent it wants.
+            Event::Open { .. } | Event::Greeted { .. } | Event::Begun { .. } => {}
         }
     }
 

@@ -4,6 +4,7 @@ use super::refused::Hold;
 use super::{Action, Client, Link, Notice};
 use crate::Time;
 use crate::session::{Input, Output, Session, Token};
+use bytes::Bytes;
 
 /// The first wait before connecting again, in milliseconds; it doubles with every failure.
 const BACKOFF_FIRST_MILLIS: u64 = 250;
@@ -107,6 +108,23 @@ impl Client {
             Link::Waiting { until } => Action::Wait(*until),
             _ => Action::Wait(session_deadline),
         }
+    }
+
+    /// The next frame of a large delta, if one is being sent. To be sent at once when [`poll`](Self::poll) says to wait and
+    /// the socket has taken what came before; then poll again. Whoever cannot know that may take all.
+    pub fn take_part(&mut self) -> Option<Bytes> {
+        let Link::Online(session) = &mut self.link else { return None };
+        let part = session.take_part()?;
+        if !session.is_sending() {
+            let names: Vec<String> = self.entries.keys().cloned().collect();
+            names.iter().for_each(|name| self.flush(name));
+        }
+        Some(part)
+    }
+
+    /// Whether there is a part to [take](Self::take_part).
+    pub fn has_parts(&self) -> bool {
+        matches!(&self.link, Link::Online(session) if session.is_sending())
     }
 
     /// Moves what the session wants into actions; answers with when it wants to be woken.

@@ -65,6 +65,12 @@ pub enum Event {
         /// As they came.
         bytes: Bytes,
     },
+    /// It has begun to send a large delta, of which nothing is decoded until all of it has come. If it is not wanted,
+    /// have the rest [let pass](super::Session::skip).
+    Begun {
+        /// Of which document.
+        channel: u32,
+    },
     /// What it was sent is on its disk.
     Acknowledged {
         /// Of which document.

@@ -2,7 +2,7 @@
 
 use super::{Code, Token};
 use crate::{ReplicaId, VersionVector};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The number of the protocol spoken here.
 pub const PROTOCOL: u16 = 2;
@@ -45,6 +45,7 @@ pub enum Frame<'a> {
         /// Of which document.
         channel: u32,
         /// The delta's bytes.
+        #[serde(serialize_with = "at_once")]
         delta: &'a [u8],
     },
     /// Says that what a delta brought is on disk.
@@ -68,6 +69,7 @@ pub enum Frame<'a> {
         /// Whose.
         peer: u64,
         /// The state.
+        #[serde(serialize_with = "at_once")]
         state: &'a [u8],
     },
     /// Asks for a sign of life.
@@ -95,6 +97,7 @@ pub enum Frame<'a> {
         /// Of which document.
         channel: u32,
         /// Some of the delta's bytes.
+        #[serde(serialize_with = "at_once")]
         delta: &'a [u8],
     },
 }
@@ -158,6 +161,11 @@ impl<'a> Frame<'a> {
             Frame::Error { .. } => "Error",
         }
     }
+}
+
+/// Bytes are written together: serde would write a slice of them one by one.
+fn at_once<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// The protocol of a greeting, if it is another than this. Every protocol greets by a zero and its number, from 1; what

@@ -12,6 +12,9 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// Bytes of one delta, which may come in several frames.
     pub delta_bytes: usize,
+    /// Bytes of a part: a larger delta is sent in parts. On the slowest link that is to work, one passes in less than
+    /// [`idle_millis`](Self::idle_millis).
+    pub part_bytes: usize,
     /// Documents open on one connection.
     pub documents: usize,
     /// Bytes of a document's name.
@@ -32,8 +35,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            frame_bytes: 16 << 20,
+            frame_bytes: 1 << 20,
             delta_bytes: 128 << 20,
+            part_bytes: 32 << 10,
             documents: 64,
             name_bytes: 256,
             token_bytes: 8 << 10,

@@ -15,12 +15,17 @@
 //!     │ ◀──────────── Ack (it is on my disk) │   acknowledge(..)
 //! ```
 //!
+//! A delta that is large travels in parts, which the shell [takes](Session::take_part) one by one as its socket takes
+//! them, so that what is small and urgent never waits behind it. On a slow link it takes minutes; each part that comes is a
+//! sign of life, and is answered by one.
+//!
 //! Bytes from a peer can make [`handle`](Session::handle) return a [`Violation`]. They never panic, and never
 //! allocate more than a small multiple of the frame's length.
 
 mod event;
 mod frame;
 mod limits;
+mod parts;
 mod token;
 
 pub use event::{Event, Input, Output};
@@ -31,13 +36,14 @@ pub use token::Token;
 use crate::dot::REPLICAS_MAX;
 use crate::{Delta, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
+use parts::{Coming, Sending};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "watersmeet.v1";
 
-/// A delta of more bytes is sent in parts of so many. Well below any listener's [`Limits::frame_bytes`].
-const PART_BYTES: usize = 4 << 20;
+/// Bytes of a first frame, besides its token: a greeting, or an error with its message.
+const GREETING_BYTES: usize = 1 << 10;
 
 /// Where the conversation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +85,10 @@ pub struct Session {
     channels: BTreeMap<u32, Channel>,
     /// Channels that this side closed and the peer may still speak on.
     closing: BTreeSet<u32>,
-    /// The beginning of a delta that comes in several frames, and its channel.
-    parts: Option<(u32, Vec<u8>)>,
+    /// The beginning of a delta that comes in several frames.
+    coming: Option<Coming>,
+    /// What is left of one that goes out in several frames.
+    sending: Option<Sending>,
     out: VecDeque<Output>,
 }
 
@@ -109,7 +117,8 @@ impl Session {
             opening: BTreeSet::new(),
             channels: BTreeMap::new(),
             closing: BTreeSet::new(),
-            parts: None,
+            coming: None,
+            sending: None,
             out: VecDeque::new(),
         }
     }
@@ -179,8 +188,12 @@ impl Session {
     }
 
     fn receive(&mut self, now: Time, bytes: &[u8]) -> Result<(), Violation> {
-        if bytes.len() > self.limits.frame_bytes {
-            return Err(Violation::TooLarge { bytes: bytes.len(), limit: self.limits.frame_bytes });
+        let limit = match self.state {
+            State::Greeting { .. } => self.limits.frame_bytes.min(self.limits.token_bytes + GREETING_BYTES),
+            _ => self.limits.frame_bytes,
+        };
+        if bytes.len() > limit {
+            return Err(Violation::TooLarge { bytes: bytes.len(), limit });
         }
         let frame = Frame::decode(bytes).ok_or(Violation::NotAFrame)?;
         (self.heard, self.pinged) = (now, None);
@@ -230,7 +243,7 @@ impl Session {
             Frame::Opened { name, channel, version } => self.granted(name, channel, version),
             Frame::Close { channel } => {
                 self.channel(channel, "Close")?;
-                self.channels.remove(&channel);
+                self.forget(channel);
                 self.say(&Frame::Close { channel });
                 self.tell(Event::Closed { channel });
                 Ok(())
@@ -297,31 +310,6 @@ impl Session {
         Ok(())
     }
 
-    /// Keeps the beginning of a large delta. One delta at a time comes in parts.
-    fn part(&mut self, channel: u32, bytes: &[u8]) -> Result<(), Violation> {
-        self.channel(channel, "Part")?;
-        let (of, mut parts) = self.parts.take().unwrap_or((channel, Vec::new()));
-        if of != channel {
-            return Err(Violation::OutOfOrder { frame: "Part", when: "within a delta of another channel" });
-        }
-        let (total, limit) = (parts.len() + bytes.len(), self.limits.delta_bytes);
-        if total > limit {
-            return Err(Violation::TooLarge { bytes: total, limit });
-        }
-        parts.extend_from_slice(bytes);
-        self.parts = Some((channel, parts));
-        Ok(())
-    }
-
-    fn delta(&mut self, now: Time, channel: u32, bytes: &[u8]) -> Result<(), Violation> {
-        if self.parts.is_some() {
-            self.part(channel, bytes)?;
-            let whole = self.parts.take().map(|(_, parts)| parts).unwrap_or_default();
-            return self.whole_delta(now, channel, whole.into());
-        }
-        self.whole_delta(now, channel, Bytes::copy_from_slice(bytes))
-    }
-
     fn whole_delta(&mut self, now: Time, channel: u32, bytes: Bytes) -> Result<(), Violation> {
         let name = self.channel(channel, "Delta")?.name.clone();
         let delta = Delta::decode(&bytes)?;
@@ -355,6 +343,13 @@ impl Session {
         self.channels
             .get_mut(&channel)
             .ok_or(Violation::OutOfOrder { frame, when: "on a channel that is not open" })
+    }
+
+    /// Nothing more comes or goes on a channel.
+    fn forget(&mut self, channel: u32) {
+        self.channels.remove(&channel);
+        self.coming.take_if(|coming| coming.channel == channel);
+        self.sending.take_if(|sending| sending.channel == channel);
     }
 
     fn tell(&mut self, event: Event) {
@@ -398,7 +393,11 @@ impl Session {
 
     /// Closes a channel.
     pub fn close(&mut self, channel: u32) {
-        if self.channels.remove(&channel).is_some() {
+        if self.channels.contains_key(&channel) {
+            if self.is_sending_on(channel) {
+                self.hurry();
+            }
+            self.forget(channel);
             self.closing.insert(channel);
             self.say(&Frame::Close { channel });
         }
@@ -419,39 +418,6 @@ impl Session {
     /// The name of an open document.
     pub fn name(&self, channel: u32) -> Option<&str> {
         self.channels.get(&channel).map(|channel| channel.name.as_str())
-    }
-
-    /// Sends events, if the peer lacks any of them; in several frames if they are many.
-    pub fn send(&mut self, channel: u32, delta: &Delta) {
-        if self.peer_has(channel).is_none_or(|has| has.covers(delta.to()) || !has.covers(delta.from())) {
-            return;
-        }
-        let bytes = delta.encode();
-        let last = bytes.len().saturating_sub(1) / PART_BYTES * PART_BYTES;
-        for part in bytes[..last].chunks(PART_BYTES) {
-            self.say(&Frame::Part { channel, delta: part });
-        }
-        let frame = Frame::Delta { channel, delta: &bytes[last..] }.encode().into();
-        self.send_encoded(channel, delta.from(), delta.to(), frame);
-    }
-
-    /// Sends the frame of a delta that was encoded once for many peers. False if this peer lacks what comes before
-    /// it: then send since [`peer_has`](Self::peer_has).
-    pub fn send_encoded(
-        &mut self,
-        channel: u32,
-        from: &VersionVector,
-        to: &VersionVector,
-        frame: Bytes,
-    ) -> bool {
-        let Some(open) = self.channels.get_mut(&channel) else { return true };
-        if !open.peer_has.covers(from) {
-            return false;
-        }
-        if open.peer_has.merge(to.clone()) {
-            self.out.push_back(Output::Send(frame));
-        }
-        true
     }
 
     /// Says that events are on disk, up to `version`.
@@ -481,6 +447,7 @@ impl Session {
             self.say(&Frame::Error { code, message });
             self.state = State::Over;
             self.channels.clear();
+            (self.coming, self.sending) = (None, None);
         }
     }
 }

@@ -75,7 +75,10 @@ impl Shell {
     fn drain(&mut self) {
         for _ in 0..ACTIONS_MAX {
             match self.client.poll(self.now) {
-                Action::Wait(_) => return,
+                Action::Wait(_) => match self.client.take_part() {
+                    Some(part) => self.sent(&part),
+                    None => return,
+                },
                 Action::Connect => {
                     assert!(!self.connected, "it has a connection");
                     self.connected = true;

@@ -156,6 +156,7 @@ fn a_caller_says(seed: u64) -> Vec<u8> {
 }
 
 fn sends(session: &mut Session) -> Vec<Vec<u8>> {
+    session.hurry();
     std::iter::from_fn(|| Some(session.poll()))
         .take_while(|output| !matches!(output, Output::Wait(_)))
         .filter_map(|output| if let Output::Send(bytes) = output { Some(bytes.to_vec()) } else { None })
@@ -216,6 +217,7 @@ fn a_listener_says(seed: u64) -> Vec<u8> {
                 let has = histories()[name.len() - 1].version().clone();
                 session.accept(&name, channel, has.clone(), document.version().clone());
                 session.send(channel, &document.since(&has));
+                session.hurry();
             }
             Output::Event(_) => {}
         }

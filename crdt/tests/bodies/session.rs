@@ -15,6 +15,7 @@ const OUTPUTS_MAX: usize = 200;
 pub(super) const LIMITS: Limits = Limits {
     frame_bytes: 1_000,
     delta_bytes: 2_000,
+    part_bytes: 500,
     documents: 3,
     name_bytes: 16,
     token_bytes: 16,
@@ -103,7 +104,10 @@ impl Shell {
     fn drain(&mut self) {
         for _ in 0..OUTPUTS_MAX {
             match self.session.poll() {
-                Output::Wait(_) => return,
+                Output::Wait(_) => match self.session.take_part() {
+                    Some(part) => self.said(&part),
+                    None => return,
+                },
                 Output::Send(bytes) => self.said(&bytes),
                 Output::Event(event) => self.answer(event),
             }
@@ -155,6 +159,11 @@ impl Shell {
             Event::Delta { channel, delta, bytes } => {
                 assert!(bytes.len() <= LIMITS.delta_bytes, "a delta beyond the limit");
                 self.take(channel, *delta);
+            }
+            Event::Begun { channel } => {
+                if self.rng.chance(20) {
+                    self.session.skip(channel);
+                }
             }
             Event::Presence { state, .. } => assert!(state.len() <= LIMITS.presence_bytes),
             Event::Acknowledged { .. } | Event::Refused { .. } => assert!(self.calls),

@@ -6,6 +6,9 @@ use watersmeet_crdt::session::{
 };
 use watersmeet_crdt::{Document, ReplicaId, Time, VersionVector};
 
+/// Of the default limits.
+const PART_BYTES: usize = 32 << 10;
+
 fn greeted() -> Session {
     let mut session = Session::listen(Time::default(), ReplicaId::new(0), Limits::default());
     session.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
@@ -83,6 +86,46 @@ fn parts_of_two_deltas_do_not_mix() {
     session.handle(Time::default(), Input::Frame(&first)).unwrap();
     let second = Frame::Part { channel: 2, delta: &[1] }.encode();
     assert!(matches!(violation(&mut session, &second), Violation::OutOfOrder { frame: "Part", .. }));
+}
+
+/// What is not wanted is not kept, however large it is, and what follows is heard.
+#[test]
+fn parts_that_nobody_wants_are_let_pass() {
+    let limits = Limits { delta_bytes: 100, ..Limits::default() };
+    let mut session = Session::listen(Time::default(), ReplicaId::new(0), limits);
+    let wish = Frame::Open { name: DOCUMENT, version: VersionVector::default() }.encode();
+    for frame in [hello(PROTOCOL), wish] {
+        session.handle(Time::default(), Input::Frame(&frame)).unwrap();
+    }
+    session.accept(DOCUMENT, 1, VersionVector::default(), VersionVector::default());
+    outputs(&mut session);
+    let mut hear = |frame: &Frame<'_>| {
+        session.handle(Time::default(), Input::Frame(&frame.encode())).unwrap();
+        let events: Vec<_> = outputs(&mut session)
+            .into_iter()
+            .filter_map(|output| if let Output::Event(event) = output { Some(event) } else { None })
+            .collect();
+        session.skip(1);
+        events
+    };
+    assert_eq!(hear(&Frame::Part { channel: 1, delta: &[7; 60] }), [Event::Begun { channel: 1 }]);
+    for _ in 0..10 {
+        assert_eq!(hear(&Frame::Part { channel: 1, delta: &[7; 60] }), []);
+    }
+    assert_eq!(hear(&Frame::Delta { channel: 1, delta: &[7; 60] }), []);
+    let mut document = Document::new(ReplicaId::new(1));
+    document.edit(Time::default(), |tx| tx.set(&["x"], 1)).unwrap();
+    let heard = hear(&Frame::Delta { channel: 1, delta: &document.state().encode() });
+    assert!(matches!(heard[..], [Event::Delta { .. }]), "{heard:?}");
+}
+
+/// Before anybody has greeted, no more is taken than a greeting.
+#[test]
+fn a_first_frame_is_small() {
+    let limits = Limits::default();
+    let mut session = Session::listen(Time::default(), ReplicaId::new(0), limits.clone());
+    let large = vec![0; limits.token_bytes + 2_000];
+    assert!(matches!(violation(&mut session, &large), Violation::TooLarge { .. }));
 }
 
 #[test]
@@ -178,9 +221,10 @@ fn a_clock_that_jumps_costs_a_question_and_not_the_connection() {
 
 #[test]
 fn a_large_delta_comes_in_parts() {
+    assert_eq!(Limits::default().part_bytes, PART_BYTES);
     let mut document = Document::new(ReplicaId::new(1));
     for n in 0..3 {
-        document.edit(Time::default(), |tx| tx.set(&[&format!("k{n}")], vec![n; 4 << 20])).unwrap();
+        document.edit(Time::default(), |tx| tx.set(&[&format!("k{n}")], vec![n; PART_BYTES])).unwrap();
     }
     let mut sender = Session::call(Time::default(), ReplicaId::new(1), Token::default(), Limits::default());
     sender.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
@@ -188,22 +232,22 @@ fn a_large_delta_comes_in_parts() {
     let granted = Frame::Opened { name: DOCUMENT, channel: 1, version: VersionVector::default() }.encode();
     sender.handle(Time::default(), Input::Frame(&granted)).unwrap();
     outputs(&mut sender);
-    sender.send(1, &document.state());
-    let frames: Vec<_> = outputs(&mut sender)
-        .into_iter()
-        .map(|output| if let Output::Send(bytes) = output { bytes } else { panic!("{output:?}") })
-        .collect();
-    assert!(frames.len() == 4 && frames.iter().all(|frame| frame.len() <= (4 << 20) + 16));
+    assert!(sender.send(1, &document.state()));
+    let frames: Vec<_> = std::iter::from_fn(|| sender.take_part()).collect();
+    assert!(frames.len() == 4 && frames.iter().all(|frame| frame.len() <= PART_BYTES + 16));
     let mut receiver = open();
     outputs(&mut receiver);
     for frame in &frames {
         receiver.handle(Time::default(), Input::Frame(frame)).unwrap();
     }
-    let events = outputs(&mut receiver);
-    let [Output::Event(Event::Delta { delta, .. })] = &events[..] else { panic!("{} events", events.len()) };
+    let heard = outputs(&mut receiver);
+    let pong = Output::Send(Frame::Pong.encode().into());
+    assert_eq!(heard.iter().filter(|output| **output == pong).count(), 3, "each part is answered");
+    assert_eq!(heard[0], Output::Event(Event::Begun { channel: 1 }));
+    let Some(Output::Event(Event::Delta { delta, .. })) = heard.last() else { panic!("no delta") };
     assert_eq!(**delta, document.state());
 
-    let limits = Limits { delta_bytes: 6 << 20, ..Limits::default() };
+    let limits = Limits { delta_bytes: PART_BYTES + PART_BYTES / 2, ..Limits::default() };
     let mut receiver = Session::listen(Time::default(), ReplicaId::new(0), limits);
     receiver.handle(Time::default(), Input::Frame(&hello(PROTOCOL))).unwrap();
     let wish = Frame::Open { name: DOCUMENT, version: VersionVector::default() }.encode();

@@ -7,6 +7,8 @@ use watersmeet_crdt::session::{Code, Event, Limits, Output, Session};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
 
 pub(crate) const CHANNEL: u32 = 1;
+/// Small, so that much comes in parts.
+pub(crate) const PART_BYTES: usize = 64;
 
 pub(crate) struct Hub {
     pub(crate) document: Document,
@@ -26,6 +28,8 @@ pub(crate) struct Line {
     pub(crate) session: Session,
     pub(crate) to_hub: VecDeque<Vec<u8>>,
     pub(crate) to_client: VecDeque<Vec<u8>>,
+    /// Whether there is news that waits for a large delta to go.
+    behind: bool,
 }
 
 impl Hub {
@@ -38,7 +42,7 @@ impl Hub {
             document,
             durable: VersionVector::default(),
             writing: Vec::new(),
-            limits: Limits { clock_skew_millis: 3_600_000, ..Limits::default() },
+            limits: Limits { clock_skew_millis: 3_600_000, part_bytes: PART_BYTES, ..Limits::default() },
             throttled: BTreeMap::new(),
             lines: BTreeMap::new(),
         }
@@ -47,7 +51,10 @@ impl Hub {
     pub(crate) fn connect(&mut self, who: usize, now: Time) {
         self.throttled.remove(&who);
         let session = Session::listen(now, Self::REPLICA, self.limits.clone());
-        self.lines.insert(who, Line { session, to_hub: VecDeque::new(), to_client: VecDeque::new() });
+        self.lines.insert(
+            who,
+            Line { session, to_hub: VecDeque::new(), to_client: VecDeque::new(), behind: false },
+        );
     }
 
     /// Drains one connection's session: everything it wants is done at once.
@@ -56,13 +63,20 @@ impl Hub {
             let Some(line) = self.lines.get_mut(&who) else { return };
             match line.session.poll() {
                 Output::Send(bytes) => line.to_client.push_back(bytes.to_vec()),
-                Output::Wait(_) => return,
+                Output::Wait(_) => match line.session.take_part() {
+                    Some(part) => line.to_client.push_back(part.to_vec()),
+                    None if line.behind => {
+                        line.behind = false;
+                        self.commit();
+                    }
+                    None => return,
+                },
                 Output::Event(Event::Greeted { .. }) => line.session.welcome(),
                 Output::Event(Event::Open { name, version }) => {
                     self.commit();
                     let Some(line) = self.lines.get_mut(&who) else { return };
                     line.session.accept(&name, CHANNEL, version.clone(), self.document.version().clone());
-                    line.session.send(CHANNEL, &self.document.since(&version));
+                    line.behind |= !line.session.send(CHANNEL, &self.document.since(&version));
                 }
                 Output::Event(Event::Delta { channel, delta, .. }) => self.take(who, channel, *delta),
                 Output::Event(Event::Lacks { .. }) => self.commit(),
@@ -119,10 +133,14 @@ impl Hub {
                 line.session.acknowledge(CHANNEL, gained);
             }
         }
-        for line in self.lines.values_mut() {
-            if let Some(has) = line.session.peer_has(CHANNEL).cloned() {
-                line.session.send(CHANNEL, &self.document.since(&has));
-            }
+        self.lines.keys().copied().collect::<Vec<_>>().into_iter().for_each(|who| self.tell(who));
+    }
+
+    /// Tells somebody what there is besides.
+    fn tell(&mut self, who: usize) {
+        let Some(line) = self.lines.get_mut(&who) else { return };
+        if let Some(has) = line.session.peer_has(CHANNEL).cloned() {
+            line.behind |= !line.session.send(CHANNEL, &self.document.since(&has));
         }
     }
 

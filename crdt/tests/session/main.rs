@@ -8,6 +8,7 @@ mod client;
 mod common;
 mod hostile;
 mod hub;
+mod slow;
 mod worlds;
 
 use watersmeet_crdt::ReplicaId;

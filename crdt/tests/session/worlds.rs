@@ -5,10 +5,10 @@
 use crate::DOCUMENT;
 use crate::common::worlds::{Clock, Seen, play_all};
 use crate::common::{Rng, random_ops};
-use crate::hub::Hub;
+use crate::hub::{Hub, PART_BYTES};
 use std::collections::VecDeque;
 use watersmeet_crdt::client::{Action, Client, Notice};
-use watersmeet_crdt::session::{Code, Input, Token, Violation};
+use watersmeet_crdt::session::{Code, Frame, Input, Limits, Token, Violation};
 use watersmeet_crdt::{Delta, Lattice, ReplicaId, Time, VersionVector};
 
 const WORLDS: u64 = 3_000;
@@ -20,7 +20,7 @@ const CLIENTS_MAX: usize = 7;
 const START: u64 = 1_700_000_000_000;
 
 /// What must have happened in a thousand worlds, or they prove less than they claim.
-const MUST: [&str; 10] = [
+const MUST: [&str; 11] = [
     "a connection broke",
     "the hub lost what it had not acknowledged",
     "the hub cut its log",
@@ -31,6 +31,7 @@ const MUST: [&str; 10] = [
     "a clock was refused",
     "edits of a wrong clock were written again",
     "edits that came too fast were asked for",
+    "a large delta went in parts",
 ];
 
 /// How a world goes wrong, in percent of its steps; each world has its own.
@@ -88,9 +89,14 @@ struct World {
     seen: Seen,
 }
 
+/// Much goes in parts.
+fn limits() -> Limits {
+    Limits { part_bytes: PART_BYTES, ..Limits::default() }
+}
+
 impl Shell {
     fn new(replica: ReplicaId, stores: bool, clock: Clock) -> Self {
-        let mut client = Client::new(replica, stores);
+        let mut client = Client::with_limits(replica, stores, limits());
         client.open(DOCUMENT);
         Shell {
             client,
@@ -286,19 +292,27 @@ impl World {
         let now = self.now_at(who);
         loop {
             match self.shells[who].client.poll(now) {
-                Action::Wait(_) => return,
+                Action::Wait(_) => match self.shells[who].client.take_part() {
+                    Some(part) => self.send(who, &part),
+                    None => return,
+                },
                 Action::Connect => {
                     self.hub.connect(who, self.now);
                     self.shells[who].client.connected(now, Token::default());
                 }
-                Action::Send(bytes) => {
-                    if let Some(line) = self.hub.lines.get_mut(&who) {
-                        line.to_hub.push_back(bytes.to_vec());
-                    }
-                }
+                Action::Send(bytes) => self.send(who, &bytes),
                 Action::Disconnect => drop(self.hub.lines.remove(&who)),
                 Action::Notify(notice) => self.notice(who, notice),
             }
+        }
+    }
+
+    fn send(&mut self, who: usize, frame: &[u8]) {
+        if matches!(Frame::decode(frame), Some(Frame::Part { .. })) {
+            self.seen.note("a large delta went in parts");
+        }
+        if let Some(line) = self.hub.lines.get_mut(&who) {
+            line.to_hub.push_back(frame.to_vec());
         }
     }
 

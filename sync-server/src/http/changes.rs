@@ -149,7 +149,10 @@ impl Follower {
             self.asked = false;
             match answer {
                 Answer::CaughtUp(state) if self.form == Form::Json => self.show(&state).await?,
-                Answer::Opened { group, .. } | Answer::CaughtUp(group) => self.pass_on(&group).await?,
+                Answer::Opened { group: Some(group), .. } | Answer::CaughtUp(group) => {
+                    self.pass_on(&group).await?;
+                }
+                Answer::Opened { group: None, .. } => self.catch_up().await?,
                 Answer::Told(changes) => self.tell_all(&changes).await?,
                 // That has ended the visit.
                 Answer::Refused { .. } => return Err(Over),

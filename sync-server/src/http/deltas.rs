@@ -72,9 +72,9 @@ fn is_a_delta(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// The body, within the limits that a frame has.
+/// The body, within its limits.
 async fn read(hub: &Hub, body: Body) -> Result<Bytes, Refusal> {
-    let limit = hub.limits.session.frame_bytes;
+    let limit = hub.limits.upload_bytes;
     match tokio::time::timeout(hub.limits.upload, axum::body::to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         // Too long, or broken off; then nobody reads the answer.

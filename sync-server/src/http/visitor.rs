@@ -116,7 +116,8 @@ impl Visitor {
     pub(super) async fn opened(&self) -> Result<(Arc<Group>, VersionVector), Refusal> {
         loop {
             let opened = self.letters().await?.answers.into_iter().find_map(|answer| match answer {
-                Answer::Opened { group, version, .. } => Some((group, version)),
+                // Alone in its mailbox, so it has the group.
+                Answer::Opened { group, version, .. } => group.map(|group| (group, version)),
                 _ => None,
             });
             if let Some(opened) = opened {

@@ -26,6 +26,10 @@ export interface EngineEvents {
 const SUBPROTOCOL = "watersmeet.v1";
 /** How long a socket may take to open before it is given up. */
 const OPENING_MAX_MILLIS = 10_000;
+/** No part of a large delta is given to a socket in which more than that waits. */
+const BUFFERED_BYTES_MAX = 64 * 1024;
+/** How often it is looked whether it has sent that. */
+const PART_MILLIS = 20;
 /** The longest wait that a timer can do. */
 const TIMER_MAX_MILLIS = 2 ** 31 - 1;
 
@@ -80,9 +84,11 @@ export class Engine {
     if (this.#polling) return;
     this.#polling = true;
     try {
-      let action = this.raw.poll(Date.now());
-      for (; action.type !== "wait"; action = this.raw.poll(Date.now())) this.#do(action);
-      this.#wait(action.until);
+      for (;;) {
+        const action = this.raw.poll(Date.now());
+        if (action.type !== "wait") this.#do(action);
+        else if (!this.#sendPart()) return this.#wait(action.until);
+      }
     } finally {
       this.#polling = false;
     }
@@ -91,8 +97,8 @@ export class Engine {
   #do(action: Exclude<Action, { type: "wait" }>): void {
     switch (action.type) {
       case "send":
-        // `bufferedAmount` is not looked at. What waits in the socket is bounded: the core sends what the server
-        // lacks of a document once, and then each edit once, and gives up a connection that has gone silent.
+        // `bufferedAmount` is not looked at: these are small, and the core sends each edit once, and gives up a connection
+        // that has gone silent.
         if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(action.bytes as Uint8Array<ArrayBuffer>);
         return;
       case "connect":
@@ -106,9 +112,20 @@ export class Engine {
     }
   }
 
+  /** Sends a part of what is large, once the socket has sent those before: what is small goes between. Whether it did. */
+  #sendPart(): boolean {
+    const socket = this.#socket;
+    if (!socket || socket.readyState !== WebSocket.OPEN || socket.bufferedAmount > BUFFERED_BYTES_MAX) return false;
+    const part = this.raw.takePart();
+    if (part) socket.send(part as Uint8Array<ArrayBuffer>);
+    return part !== undefined;
+  }
+
   #wait(until: number): void {
     clearTimeout(this.#timer);
-    const millis = Math.max(0, until - Date.now());
+    const wait = Math.max(0, until - Date.now());
+    // A socket does not tell when it has sent something.
+    const millis = this.raw.hasParts() ? Math.min(wait, PART_MILLIS) : wait;
     if (millis > TIMER_MAX_MILLIS) return;
     this.#timer = setTimeout(() => {
       this.raw.tick(Date.now());
