@@ -125,13 +125,21 @@ pub fn shape(shape: &Shape) -> Result<Projected, GeometryFault> {
     if empty { Err(GeometryFault::Empty) } else { Ok(projected) }
 }
 
-fn vertices(places: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
-    places.iter().map(|place| vertex(*place)).collect()
+/// Projects without immediate repetitions, which would hide that two borders are the same; but never to fewer than so
+/// many.
+fn vertices(places: &[[f64; 2]], least: usize, is_ring: bool) -> Result<Vec<Point>, GeometryFault> {
+    let all: Vec<_> = places.iter().map(|place| vertex(*place)).collect::<Result<_, _>>()?;
+    let mut moving = all.clone();
+    moving.dedup();
+    while is_ring && moving.len() > 1 && moving.first() == moving.last() {
+        moving.pop();
+    }
+    Ok(if moving.len() < least { all } else { moving })
 }
 
 fn line(index: usize, line: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> {
     at_least(2, "line", index, line.len())?;
-    vertices(line)
+    vertices(line, 2, false)
 }
 
 fn polygons(polygons: &[Vec<Vec<[f64; 2]>>]) -> Result<Vec<Vec<Vec<Point>>>, GeometryFault> {
@@ -155,7 +163,7 @@ fn ring(index: usize, closed: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> 
     if first != last {
         return Err(GeometryFault::UnclosedRing { index, first, last });
     }
-    vertices(&closed[1..])
+    vertices(&closed[1..], 3, true)
 }
 
 fn at_least(needed: usize, what: &'static str, index: usize, found: usize) -> Result<(), GeometryFault> {

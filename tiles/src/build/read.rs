@@ -134,7 +134,11 @@ impl Reader<'_> {
             if self.skeletons.last().is_none_or(|last| last.layer() != name) {
                 self.skeletons.push(Skeleton::new(name, self.options.rules(name)));
             }
-            self.skeletons.iter_mut().next_back().into_iter().for_each(|last| last.add(&layer));
+            self.skeletons
+                .iter_mut()
+                .next_back()
+                .into_iter()
+                .for_each(|last| last.add(&layer, &self.options.render));
             spill.add(layer)?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What generalising asks of the features of a layer, while the features themselves wait in a file.
 //!
 //! One idea: a skeleton is a feature without what no rule asks about (of a point all but its place, id and the
-//! attributes that rules name; of all else everything), so that the very same rules run over a layer that is not in
+//! attributes that rules name; of a polygon all but its small rings' areas and places), so that the very same rules run over a layer that is not in
 //! memory, and their answers are written beside its features when these are read the next time.
 
 use std::sync::Arc;
@@ -15,8 +15,11 @@ use super::workplace::Workplace;
 use crate::coord::Point;
 use crate::cut::wrap;
 use crate::feature::{ANY_ZOOM, Cell, CellLayer, Dictionary, Feature, Geometry};
-use crate::generalise::{self, LayerRules};
-use crate::options::BuildOptions;
+use crate::generalise::{self, LayerRules, Pins, Shapes, Specks, Visits};
+use crate::options::{BuildOptions, RenderOptions};
+
+/// A file is read at most so often to find shared borders, however little memory there may be.
+const PARTS_MAX: u64 = 16;
 
 /// The skeletons of a layer's features, in their order.
 pub(super) struct Skeleton {
@@ -25,25 +28,41 @@ pub(super) struct Skeleton {
     features: Vec<Feature>,
     /// How many features came before the first point; none of these is kept until there is one.
     before_points: usize,
+    /// How many features and vertices there are.
+    count: u32,
+    vertices: u64,
+    specks: Specks,
     no_tags: Arc<[(u32, u32)]>,
 }
 
 impl Skeleton {
     pub(super) fn new(layer: &str, rules: LayerRules) -> Self {
         let interned = Interned::new(layer);
-        Self { rules, interned, features: Vec::new(), before_points: 0, no_tags: [].into() }
+        Self {
+            rules,
+            interned,
+            features: Vec::new(),
+            before_points: 0,
+            count: 0,
+            vertices: 0,
+            specks: Specks::default(),
+            no_tags: [].into(),
+        }
     }
 
     pub(super) fn layer(&self) -> &str {
         &self.interned.dictionary.name
     }
 
-    pub(super) fn add(&mut self, layer: &CellLayer) {
+    pub(super) fn add(&mut self, layer: &CellLayer, render: &RenderOptions) {
         let mut asked = Vec::with_capacity(layer.dictionary.keys.len());
         for key in &layer.dictionary.keys {
             asked.push(generalise::asks(&self.rules, key).then(|| self.interned.key(key)));
         }
         for feature in &layer.features {
+            self.specks.add(self.count, feature, render);
+            self.vertices += feature.geometry.vertex_count();
+            self.count += 1;
             match &feature.geometry {
                 Geometry::Points(points) => self.point(feature, points.clone(), &asked, &layer.dictionary),
                 _ if self.features.is_empty() => self.before_points += 1,
@@ -73,15 +92,38 @@ impl Skeleton {
     }
 
     /// Applies the rules.
-    fn generalised(self, options: &BuildOptions) -> Answers {
-        let Self { rules, mut interned, mut features, .. } = self;
+    fn generalised(self, pins: Pins, options: &BuildOptions) -> Answers {
+        let Self { rules, mut interned, mut features, specks, .. } = self;
+        let mut shapes = Shapes::new(&rules, &options.render);
+        (shapes.pins, shapes.dots) = (pins, specks.dots(&options.render));
         let count = features.len();
         generalise::layer(&mut features, &mut interned.dictionary, &rules, &options.render);
         let added = features.split_off(count);
         let zooms = |f: Feature| Zooms { min_zoom: f.min_zoom, max_zoom: f.max_zoom, weight: f.weight };
         let zooms = features.into_iter().map(zooms).collect();
         let added = CellLayer { dictionary: Arc::new(interned.dictionary), features: added };
-        Answers { zooms, added, next: 0 }
+        Answers { shapes, zooms, added, next: 0 }
+    }
+
+    /// The vertices that stay where features meet. The file is read as often as it takes to hold but a part of the
+    /// vertices at a time.
+    fn pins(&self, spilled: &Spilled, options: &BuildOptions) -> Result<Pins, BuildError> {
+        let mut pins = Pins::default();
+        if !self.rules.shared_borders {
+            return Ok(pins);
+        }
+        let bytes = self.vertices * Visits::BYTES_A_VERTEX;
+        let parts = bytes.div_ceil((options.loaded_bytes_max() as u64).max(1)).clamp(1, PARTS_MAX);
+        for part in 0..parts {
+            let mut visits = Visits::new(part, parts);
+            spilled.each(&mut |chunk| {
+                let here = chunk.layers.iter().filter(|layer| *layer.dictionary.name == *self.layer());
+                here.flat_map(|layer| &layer.features).for_each(|feature| visits.feature(feature));
+                Ok(())
+            })?;
+            pins.join(visits.pins());
+        }
+        Ok(pins)
     }
 }
 
@@ -94,6 +136,7 @@ struct Zooms {
 
 /// What the rules have said of a layer.
 struct Answers {
+    shapes: Shapes,
     zooms: Vec<Zooms>,
     added: CellLayer,
     /// The feature that is read next.
@@ -103,6 +146,7 @@ struct Answers {
 impl Answers {
     fn apply(&mut self, features: &mut [Feature]) {
         for feature in features {
+            self.shapes.apply(self.next, feature);
             if let (Some(zooms), Geometry::Points(_)) = (self.zooms.get(self.next), &feature.geometry) {
                 let Zooms { min_zoom, max_zoom, weight } = *zooms;
                 (feature.min_zoom, feature.max_zoom, feature.weight) = (min_zoom, max_zoom, weight);
@@ -134,7 +178,10 @@ pub(super) fn generalise(
         for mut layer in chunk.layers {
             while now.as_ref().is_none_or(|now| now.added.dictionary.name != layer.dictionary.name) {
                 let Some(next) = skeletons.next() else { break };
-                now.replace(next.generalised(options)).into_iter().try_for_each(|done| write(done.added))?;
+                let pins = next.pins(&spilled, options)?;
+                now.replace(next.generalised(pins, options))
+                    .into_iter()
+                    .try_for_each(|done| write(done.added))?;
             }
             now.iter_mut().for_each(|now| now.apply(&mut layer.features));
             write(layer)?;

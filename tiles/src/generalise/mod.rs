@@ -7,18 +7,24 @@
 //!
 //! The rules in plain words: `docs/cartography.md`.
 
+mod borders;
 mod cluster;
 mod fold;
 mod order;
 mod rules;
+mod specks;
 mod thin;
+
+use rayon::prelude::*;
 
 use crate::coord::WORLD_BITS;
 use crate::feature::{Dictionary, Feature, Geometry};
 use crate::options::RenderOptions;
-use crate::rank::POPULATION_NAMES;
+use crate::rank::{POPULATION_NAMES, Ranker};
 
+pub use borders::{Pins, Visits};
 pub use rules::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
+pub(crate) use specks::{Dots, Specks};
 
 /// Tiles are drawn this many CSS pixels wide: what a rule says in pixels is meant on such a tile.
 const TILE_PIXELS: f64 = 512.0;
@@ -30,9 +36,53 @@ pub(crate) fn layer(
     rules: &LayerRules,
     options: &RenderOptions,
 ) {
-    if !features.iter().any(is_points) {
-        return;
+    shapes(features, rules, options);
+    if features.iter().any(is_points) {
+        points(features, dictionary, rules, options);
     }
+}
+
+/// Lines and polygons: shared borders, and small rings as dots.
+fn shapes(features: &mut [Feature], rules: &LayerRules, options: &RenderOptions) {
+    let mut shapes = Shapes::new(rules, options);
+    if rules.shared_borders {
+        let mut visits = Visits::new(0, 1);
+        features.iter().for_each(|feature| visits.feature(feature));
+        shapes.pins = visits.pins();
+    }
+    let mut specks = Specks::default();
+    (0..).zip(&*features).for_each(|(number, feature)| specks.add(number, feature, options));
+    shapes.dots = specks.dots(options);
+    features.par_iter_mut().enumerate().for_each(|(number, feature)| shapes.apply(number, feature));
+}
+
+/// What has been decided over a whole layer about its lines and polygons.
+pub(crate) struct Shapes {
+    ranker: Ranker,
+    pub(crate) pins: Pins,
+    pub(crate) dots: Dots,
+}
+
+impl Shapes {
+    pub(crate) fn new(rules: &LayerRules, options: &RenderOptions) -> Self {
+        Self { ranker: Ranker::new(options, rules), pins: Pins::default(), dots: Dots::default() }
+    }
+
+    /// Writes it beside the vertices and rings of the layer's feature of this number.
+    pub(crate) fn apply(&self, number: usize, feature: &mut Feature) {
+        if !self.pins.is_empty() {
+            self.pins.hold(feature, &self.ranker);
+        }
+        self.dots.apply(u32::try_from(number).unwrap_or(u32::MAX), feature);
+    }
+}
+
+fn points(
+    features: &mut Vec<Feature>,
+    dictionary: &mut Dictionary,
+    rules: &LayerRules,
+    options: &RenderOptions,
+) {
     let order = order::by_importance(features, dictionary, rules);
     let count = order.len() as u64;
     if rules.points == PointRule::Cluster {

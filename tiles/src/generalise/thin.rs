@@ -8,7 +8,7 @@
 //! Source: the idea of a quadtree of best candidates is that of Das Sarma et al., Efficient spatial sampling of large
 //! geographical tables, SIGMOD 2012.
 
-use crate::coord::Point;
+use crate::coord::{Point, WORLD};
 use crate::feature::{Feature, Geometry};
 
 use super::world_units;
@@ -75,6 +75,12 @@ fn square(point: Point, side: i64) -> u64 {
     along(point.x) | along(point.y) << 1
 }
 
+/// How far along the Z-order curve a point lies. What hangs over the world's edges lies on them.
+pub(super) fn along_the_curve(point: Point) -> u64 {
+    let inside = |units: i32| units.clamp(0, WORLD - 1);
+    square(Point { x: inside(point.x), y: inside(point.y) }, 1)
+}
+
 /// Puts a zero before each bit (Warren, Hacker's Delight, 7-2).
 fn spread(number: u32) -> u64 {
     let mut bits = u64::from(number);
@@ -95,7 +101,6 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::coord::WORLD;
     use crate::feature::ANY_ZOOM;
     use quickcheck::quickcheck;
 

@@ -8,7 +8,7 @@
 mod show;
 mod vertices;
 
-use crate::coord::{Bounds, Point, WORLD_BITS};
+use crate::coord::{Bounds, Point};
 use crate::feature::{ANY_ZOOM, Feature, Geometry, Ring, Value, Vertex};
 use crate::generalise::LayerRules;
 use crate::options::RenderOptions;
@@ -16,6 +16,7 @@ use crate::project::Projected;
 
 pub(crate) use show::POPULATION_NAMES;
 pub use show::min_zoom;
+pub(crate) use vertices::doubled_area;
 
 /// The thresholds of all zooms, worked out once per build.
 #[derive(Clone, Debug)]
@@ -52,71 +53,82 @@ impl Ranker {
     #[must_use]
     pub fn feature(&self, id: u64, projected: Projected, properties: &[(&str, &Value)]) -> Feature {
         let is_point = matches!(projected, Projected::Points(_));
-        let rule = show::min_zoom(properties, is_point && self.guesses);
+        let min_zoom = self.min_zoom(properties, is_point);
         let geometry = match projected {
             Projected::Points(points) => Geometry::Points(points),
             Projected::Lines(lines) => {
-                Geometry::Lines(lines.into_iter().map(|line| self.line(&line)).collect())
+                Geometry::Lines(lines.into_iter().map(|line| self.vertices(&line, false, &[])).collect())
             }
             Projected::Polygons(polygons) => {
-                Geometry::Polygons(polygons.iter().flat_map(|rings| self.polygon(id, rings)).collect())
+                Geometry::Polygons(polygons.iter().flat_map(|rings| self.polygon(rings)).collect())
             }
         };
-        let weight = match (is_point, rule) {
-            (false, _) => geometry.bounds().longer_side(),
-            (true, Some(zoom)) => 1 << (WORLD_BITS - zoom.min(WORLD_BITS)),
-            (true, None) => 0,
-        };
-        let min_zoom = rule.unwrap_or(0).min(self.max_zoom);
+        let weight = if is_point { 0 } else { geometry.bounds().longer_side() };
         Feature { id, tags: [].into(), min_zoom, max_zoom: ANY_ZOOM, weight, geometry }
     }
 
-    fn line(&self, points: &[Point]) -> Vec<Vertex> {
-        self.vertices(points, &vertices::importance(points, false))
+    /// Ranks a line's or ring's vertices again, now that some of them have to stay from a zoom on; the others follow
+    /// from that. `floors` has a zoom for each vertex, [`ANY_ZOOM`] for those that may go.
+    pub fn hold(&self, path: &mut Vec<Vertex>, is_ring: bool, floors: &[u8]) {
+        let points: Vec<_> = path.iter().map(|vertex| Point { x: vertex.x, y: vertex.y }).collect();
+        let floors: Vec<_> = floors.iter().map(|zoom| self.floor(*zoom)).collect();
+        *path = self.vertices(&points, is_ring, &floors);
     }
 
-    fn polygon(&self, id: u64, rings: &[Vec<Point>]) -> Vec<Ring> {
-        let mut ranked: Vec<Ring> = Vec::with_capacity(rings.len());
-        for (index, points) in rings.iter().enumerate() {
-            let ring = self.ring(id, points, index > 0);
+    fn min_zoom(&self, properties: &[(&str, &Value)], is_point: bool) -> u8 {
+        show::min_zoom(properties, is_point && self.guesses).unwrap_or(0).min(self.max_zoom)
+    }
+
+    fn polygon(&self, rings: &[Vec<Point>]) -> Vec<Ring> {
+        let zooms = self.shape_zooms(rings);
+        let ring = |(index, (points, zoom)): (usize, (&Vec<Point>, u8))| self.ring(points, index > 0, zoom);
+        rings.iter().zip(zooms).enumerate().map(ring).collect()
+    }
+
+    /// The least zooms at which a polygon's rings are large enough to be drawn in their shapes.
+    fn shape_zooms(&self, rings: &[Vec<Point>]) -> Vec<u8> {
+        let mut zooms: Vec<u8> = Vec::with_capacity(rings.len());
+        for points in rings {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "thresholds need no 54th bit, and rounding is the same everywhere"
+            )]
+            let area = vertices::doubled_area(points).unsigned_abs() as f64 / 2.0;
+            let zoom = self.least_zoom(|z| area >= self.ring_area[z]);
             // A hole is never drawn without its surroundings, whatever an invalid polygon's areas say.
-            let outer = ranked.first().map_or(0, |outer| outer.shape_zoom);
-            ranked.push(Ring { shape_zoom: ring.shape_zoom.max(outer), ..ring });
+            zooms.push(zoom.max(zooms.first().copied().unwrap_or(0)));
         }
-        ranked
+        zooms
     }
 
-    fn ring(&self, id: u64, points: &[Point], is_hole: bool) -> Ring {
-        let doubled = vertices::doubled_area(points);
-        let mut vertices = self.vertices(points, &vertices::importance(points, true));
-        if (doubled < 0) != is_hole {
+    fn ring(&self, points: &[Point], is_hole: bool, shape_zoom: u8) -> Ring {
+        let mut vertices = self.vertices(points, true, &[]);
+        if (vertices::doubled_area(points) < 0) != is_hole {
             vertices.reverse();
         }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "thresholds need no 54th bit, and rounding is the same everywhere"
-        )]
-        let area = doubled.unsigned_abs() as f64 / 2.0;
-        let shape_zoom = self.least_zoom(|z| area >= self.ring_area[z]);
-        let dot = middle(points);
-        let share = show::share(id, dot);
-        let dot_zoom = match is_hole {
-            true => shape_zoom,
-            // Never lost altogether: at the deepest zoom every ring is there, if only as a dot.
-            false => {
-                self.least_zoom(|z| area >= self.ring_area[z] * share).min(self.max_zoom).min(shape_zoom)
-            }
-        };
-        Ring { vertices, dot, dot_zoom, shape_zoom }
+        // Never lost altogether: at the deepest zoom every ring is there, if only as a dot.
+        let dot_zoom = if is_hole { shape_zoom } else { shape_zoom.min(self.max_zoom) };
+        Ring { vertices, dot: middle(points), dot_zoom, shape_zoom }
     }
 
-    fn vertices(&self, points: &[Point], importance: &[u64]) -> Vec<Vertex> {
+    fn vertices(&self, points: &[Point], is_ring: bool, floors: &[u64]) -> Vec<Vertex> {
+        let importance = vertices::importance(points, is_ring, floors);
         let vertex = |(point, importance): (&Point, &u64)| Vertex {
             x: point.x,
             y: point.y,
             zoom: self.vertex_zoom(*importance),
         };
-        points.iter().zip(importance).map(vertex).collect()
+        points.iter().zip(&importance).map(vertex).collect()
+    }
+
+    /// The least importance of a vertex that stays from a zoom on; 0 for a zoom that is too deep.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an area of the world's at most"
+    )]
+    fn floor(&self, zoom: u8) -> u64 {
+        self.doubled_triangle.get(usize::from(zoom)).map_or(0, |area| libm::ceil(*area) as u64)
     }
 
     /// At the deepest zoom every vertex is kept: whoever zooms in further still sees the source's shape.
@@ -189,7 +201,7 @@ mod tests {
     fn every_vertex_is_kept_at_the_deepest_zoom() {
         let ranker = Ranker::new(&RenderOptions::default(), &LayerRules::default());
         let zigzag: Vec<Point> = (0..50).map(|i| Point { x: i, y: i % 2 }).collect();
-        let line = ranker.line(&zigzag);
+        let line = ranker.vertices(&zigzag, false, &[]);
         assert!(line.iter().all(|vertex| vertex.zoom <= 14));
         assert_eq!((line[0].zoom, line[49].zoom), (0, 0));
     }

@@ -1,12 +1,9 @@
-//! From which zoom a feature shows, and the lot that small rings draw.
+//! From which zoom a feature shows.
 //!
 //! One idea: data that knows its own importance is believed, and nothing else is guessed. Natural Earth's attributes
 //! and populations are understood; a feature without them shows at every zoom. Not here: what happens when a tile is
 //! too large (see [`render`](crate::render)).
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use crate::coord::Point;
 use crate::feature::Value;
 
 /// Places of at least this many people show from zoom 0. Each zoom has four times the tiles, and there are some four
@@ -61,18 +58,6 @@ fn zoom_of_population(people: f64) -> u8 {
     ZOOM_WITHOUT_PEOPLE
 }
 
-/// A ring's lot, above 0 and up to 1: the share of the least drawable area that it needs to be drawn as a dot. Lots are
-/// spread evenly over the rings, so that many small rings together keep about the area they have, at every zoom; and
-/// it is the ring's own for good, so that a dot that has appeared stays when one zooms in.
-#[expect(clippy::cast_precision_loss, reason = "32 bits fit a double")]
-pub(super) fn share(id: u64, dot: Point) -> f64 {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&id.to_le_bytes());
-    bytes[8..12].copy_from_slice(&dot.x.to_le_bytes());
-    bytes[12..].copy_from_slice(&dot.y.to_le_bytes());
-    ((xxh3_64(&bytes) >> 32) + 1) as f64 / 4_294_967_296.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,12 +72,5 @@ mod tests {
         assert_eq!(min_zoom(&[("pop", &Value::Natural(0))], true), Some(10));
         assert_eq!(min_zoom(&[("min_zoom", &Value::Double(-3.0))], true), Some(0));
         assert_eq!(min_zoom(&[("min_zoom", &Value::Text("4".into()))], true), None);
-    }
-
-    #[test]
-    fn dots_together_keep_the_area_of_what_they_stand_for() {
-        // 10,000 rings of a tenth of the least area: about 1,000 of them are drawn.
-        let drawn = (0..10_000).filter(|id| share(*id, Point { x: 1, y: 2 }) <= 0.1).count();
-        assert!((900..1100).contains(&drawn), "{drawn}");
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! One idea: the vertex whose triangle with its neighbours is least goes first, and the area it had then is its
 //! importance for good. Only neighbours decide, and ties go by place, never by position in the list, so that a border
-//! that two features share ranks alike in both but for the vertices next to where it starts and ends.
-//! Not here: pinning of those junctions, which would need all features of a layer at once.
+//! that two features share ranks alike in both as long as its ends stay. Not here: which vertices those are; that needs
+//! all features of a layer at once (see [`Pins`](crate::generalise::Pins)).
 //!
 //! Source: M. Visvalingam, J. D. Whyatt, Line generalisation by repeated elimination of points, 1993.
 
@@ -17,7 +17,7 @@ pub(super) const ESSENTIAL: u64 = u64::MAX;
 
 /// Twice the signed area of a ring in square world units, positive when clockwise on a map (y grows south). A ring may
 /// wind around the world many times, hence the width.
-pub(super) fn doubled_area(ring: &[Point]) -> i128 {
+pub(crate) fn doubled_area(ring: &[Point]) -> i128 {
     let Some(last) = ring.last() else { return 0 };
     let mut before = last;
     let mut sum = 0;
@@ -39,6 +39,7 @@ type Candidate = Reverse<(u64, Point, usize)>;
 
 struct Elimination<'a> {
     points: &'a [Point],
+    floors: &'a [u64],
     before: Vec<usize>,
     after: Vec<usize>,
     /// The doubled area under which the vertex waits in the queue, in the end its importance.
@@ -48,7 +49,9 @@ struct Elimination<'a> {
 
 /// For each vertex twice the area it stands for, in square world units; [`ESSENTIAL`] for the ends of a line and the
 /// last three vertices of a ring.
-pub(super) fn importance(points: &[Point], is_ring: bool) -> Vec<u64> {
+///
+/// `floors` gives vertices an importance of their own, below which they do not go; empty when none has one.
+pub(super) fn importance(points: &[Point], is_ring: bool, floors: &[u64]) -> Vec<u64> {
     let count = points.len();
     let essential = if is_ring { 3 } else { 2 };
     if count <= essential {
@@ -56,6 +59,7 @@ pub(super) fn importance(points: &[Point], is_ring: bool) -> Vec<u64> {
     }
     let mut elimination = Elimination {
         points,
+        floors,
         before: (0..count).map(|i| (i + count - 1) % count).collect(),
         after: (0..count).map(|i| (i + 1) % count).collect(),
         importance: vec![ESSENTIAL; count],
@@ -74,7 +78,8 @@ impl Elimination<'_> {
     /// to remove vertices in the order in which they were eliminated.
     fn wait(&mut self, index: usize, floor: u64) {
         let [a, b, c] = [self.before[index], index, self.after[index]].map(|i| self.points[i]);
-        let area = doubled_triangle(a, b, c).max(floor);
+        let own = self.floors.get(index).copied().unwrap_or(0);
+        let area = doubled_triangle(a, b, c).max(floor).max(own);
         self.importance[index] = area;
         self.queue.push(Reverse((area, self.points[index], index)));
     }
@@ -116,7 +121,7 @@ mod tests {
     #[test]
     fn a_spike_matters_more_than_a_bump() {
         let line = points(&[(0, 0), (10, 1), (20, 0), (30, 50), (40, 0)]);
-        let importance = importance(&line, false);
+        let importance = importance(&line, false, &[]);
         assert_eq!(importance[1], 20);
         assert!(importance[3] > importance[1]);
         assert_eq!((importance[0], importance[4]), (ESSENTIAL, ESSENTIAL));
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn a_ring_keeps_a_triangle() {
         let ring = points(&[(0, 0), (5, 1), (10, 0), (10, 10), (0, 10)]);
-        let kept = importance(&ring, true).into_iter().filter(|i| *i == ESSENTIAL).count();
+        let kept = importance(&ring, true, &[]).into_iter().filter(|i| *i == ESSENTIAL).count();
         assert_eq!(kept, 3);
     }
 
@@ -141,9 +146,9 @@ mod tests {
             if sorted.len() != line.len() {
                 return true;
             }
-            let forwards = importance(&line, false);
+            let forwards = importance(&line, false, &[]);
             line.reverse();
-            let mut backwards = importance(&line, false);
+            let mut backwards = importance(&line, false, &[]);
             backwards.reverse();
             forwards == backwards
         }
@@ -151,7 +156,7 @@ mod tests {
         fn as_many_stay_as_have_to(list: Vec<(i16, i16)>, is_ring: bool) -> bool {
             let line = points(&list);
             let essential = if is_ring { 3 } else { 2 };
-            let kept = importance(&line, is_ring).into_iter().filter(|i| *i == ESSENTIAL).count();
+            let kept = importance(&line, is_ring, &[]).into_iter().filter(|i| *i == ESSENTIAL).count();
             kept == essential.min(line.len())
         }
     }
