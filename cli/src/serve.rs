@@ -2,6 +2,7 @@
 
 use crate::config::{self, Flags, Level, Settings};
 use crate::{log, web};
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
@@ -53,17 +54,18 @@ pub(crate) enum ServeError {
 
 impl Serve {
     pub(crate) fn run(self, level: Option<Level>) -> Result<(), Box<dyn Error>> {
-        let settings = Settings::load(&self.flags.with_level(level))?;
+        let flags = self.flags.with_level(level);
+        let settings = Settings::load(&flags)?;
         let _exporting = log::start(&settings)?;
         let runtime = tokio::runtime::Runtime::new()?;
-        let served = runtime.block_on(serve(&settings));
+        let served = runtime.block_on(serve(&settings, flags));
         // Whoever still waits for a disk that hangs is not waited for.
         runtime.shutdown_background();
         served
     }
 }
 
-async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
+async fn serve(settings: &Settings, flags: Flags) -> Result<(), Box<dyn Error>> {
     let plan = Plan::of(settings)?;
     let listener = bind(settings.server.listen).await?;
     let address = listener.local_addr()?;
@@ -77,6 +79,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     };
     let server = Server::open(config)?;
     let app = below(&plan.path_prefix, watersmeet_sync::router(server.clone()).merge(plan.content));
+    reload_on_hangup(server.clone(), flags)?;
     let stop = stop()?;
     announce(address, settings)?;
     watersmeet_sync::serve(listener, app, &server, stop).await?;
@@ -183,11 +186,17 @@ fn below(prefix: &str, app: Router) -> Router {
         return app;
     }
     let start = format!("{prefix}/");
-    let to_start = Redirect::permanent(&start);
+    let to_start = {
+        let start = start.clone();
+        async move |RawQuery(query): RawQuery| {
+            let query = query.map_or(String::new(), |query| format!("?{query}"));
+            Redirect::permanent(&format!("{start}{query}"))
+        }
+    };
     let elsewhere =
         json!({ "error": "there is nothing here", "hint": format!("everything is below {start}") });
     Router::new()
-        .route(prefix, get(async move || to_start))
+        .route(prefix, get(to_start))
         .nest(&start, app)
         .fallback(async move || (StatusCode::NOT_FOUND, Json(elsewhere)))
 }
@@ -220,6 +229,32 @@ fn stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
             _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
         }
     })
+}
+
+/// At each SIGHUP, reads the keys of tokens again: from the file, the environment and the flags that the server was started
+/// with. Nothing else of the settings is looked at.
+#[cfg(unix)]
+fn reload_on_hangup(server: Server, flags: Flags) -> std::io::Result<()> {
+    let mut hangup = signal::unix::signal(signal::unix::SignalKind::hangup())?;
+    let reload =
+        move || -> Result<(), Box<dyn Error>> { Ok(server.trust(Settings::load(&flags)?.access.load()?)?) };
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match reload() {
+                Ok(()) => tracing::info!("SIGHUP: the keys of tokens were read again"),
+                Err(error) => {
+                    tracing::error!(%error, "SIGHUP: the keys of tokens stay as they are");
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+fn reload_on_hangup(_: Server, _: Flags) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Done at the first Ctrl-C.

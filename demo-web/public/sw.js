@@ -1,6 +1,8 @@
 // Keeps the app and the tiles that were seen, so that the page opens without a network. Documents are no concern of
 // its: they are in IndexedDB.
 
+/** The app's folder, which may be below a path. */
+const HOME = new URL("./", self.location).pathname;
 const APP = "app-1";
 const TILES = "tiles-1";
 const TILES_MAX = 2_000;
@@ -8,7 +10,7 @@ const TILES_MAX = 2_000;
 const TILES_BETWEEN = 100;
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(APP).then((cache) => cache.add("/")).then(() => self.skipWaiting()));
+  event.waitUntil(caches.open(APP).then((cache) => cache.add(HOME)).then(() => self.skipWaiting()));
 });
 
 self.addEventListener("activate", (event) => {
@@ -28,13 +30,18 @@ self.addEventListener("fetch", (event) => {
   else if (request.mode === "navigate" || isKept(url)) event.respondWith(networkFirst(request));
 });
 
+/** Within the app's folder; elsewhere on the host are others'. */
+function pathOf(url) {
+  return url.pathname.startsWith(HOME) ? url.pathname.slice(HOME.length) : "";
+}
+
 /** Addresses that name their content: a hash of the file, or the version of a tile set. */
 function isForEver(url) {
-  return url.pathname.startsWith("/assets/") || /^\/tiles\/[^/]+\/[^/]+\/\d+\/\d+\/\d+/.test(url.pathname);
+  return pathOf(url).startsWith("assets/") || /^tiles\/[^/]+\/[^/]+\/\d+\/\d+\/\d+/.test(pathOf(url));
 }
 
 function isKept(url) {
-  return /^\/tiles\/[^/]+\.json$|^\/(icon\.svg|manifest\.webmanifest)$/.test(url.pathname);
+  return /^tiles\/[^/]+\.json$|^(icon\.svg|manifest\.webmanifest)$/.test(pathOf(url));
 }
 
 async function keptFirst(request) {
@@ -46,7 +53,7 @@ async function networkFirst(request) {
     return await fetchAndKeep(request);
   } catch (error) {
     // One page serves every map: which one is in the query.
-    const kept = request.mode === "navigate" ? await caches.match("/") : await caches.match(request);
+    const kept = request.mode === "navigate" ? await caches.match(HOME) : await caches.match(request);
     if (kept) return kept;
     throw error;
   }
@@ -61,12 +68,12 @@ async function keepLoaded(urls) {
 /** Forgets the assets of earlier releases: what is named neither by the page nor by an asset that is. */
 async function forgetReleases() {
   const cache = await caches.open(APP);
-  const page = await cache.match("/");
+  const page = await cache.match(HOME);
   if (!page) return;
   const unnamed = new Map();
   for (const request of await cache.keys()) {
-    const { pathname } = new URL(request.url);
-    if (pathname.startsWith("/assets/")) unnamed.set(pathname.slice("/assets/".length), request);
+    const path = pathOf(new URL(request.url));
+    if (path.startsWith("assets/")) unnamed.set(path.slice("assets/".length), request);
   }
   const texts = [await page.text()];
   for (const text of texts) {
@@ -79,13 +86,18 @@ async function forgetReleases() {
   for (const request of unnamed.values()) await cache.delete(request);
 }
 
+/** Whoever goes to a document's JSON, or to another file, goes to no page of the app. */
+function isPage(response) {
+  return response.headers.get("content-type")?.startsWith("text/html") ?? false;
+}
+
 async function fetchAndKeep(request) {
   const response = await fetch(request);
-  if (response.ok) {
-    const { pathname } = new URL(request.url);
-    const cache = await caches.open(pathname.startsWith("/tiles/") ? TILES : APP);
-    await cache.put(request.mode === "navigate" ? "/" : request, response.clone());
-    if (pathname.startsWith("/tiles/") && tilesKept++ % TILES_BETWEEN === 0) await forgetOldest(cache);
+  if (response.ok && (request.mode !== "navigate" || isPage(response))) {
+    const isTile = pathOf(new URL(request.url)).startsWith("tiles/");
+    const cache = await caches.open(isTile ? TILES : APP);
+    await cache.put(request.mode === "navigate" ? HOME : request, response.clone());
+    if (isTile && tilesKept++ % TILES_BETWEEN === 0) await forgetOldest(cache);
   }
   return response;
 }

@@ -4,6 +4,7 @@ import type { Map } from "maplibre-gl";
 import { Client, type Doc, init } from "watersmeet";
 import { App } from "./app.js";
 import { byId, h } from "./dom.js";
+import { own } from "./home.js";
 import { createMap } from "./map.js";
 import { me } from "./me.js";
 import { keepForOffline } from "./offline.js";
@@ -27,7 +28,7 @@ async function start(): Promise<void> {
 
   await init();
   const token = tokenOfThisTab();
-  const client = await Client.create({ database: "watersmeet-demo", ...(token && { token }) });
+  const client = await Client.create({ database: own("watersmeet-demo"), ...(token && { token }) });
   const doc = await client.open(name);
   const unsent = new Unsent(doc);
   new App(map, doc, new Places(doc, () => me.name), unsent);

@@ -2,6 +2,7 @@
 
 import type { Client, Connection, Doc, Status } from "watersmeet";
 import { byId, count, write } from "./dom.js";
+import { at } from "./home.js";
 import { placeOf } from "./places.js";
 
 /** Places with changes that the server is not known to have. Remembered, so that a reload offline still knows. */
@@ -88,7 +89,7 @@ export function showStatus(client: Client, doc: Doc, unsent: Unsent): void {
   const obey = () => {
     sessionStorage.setItem("watersmeet-demo.offline", offline.checked ? "yes" : "no");
     if (offline.checked) client.disconnect();
-    else client.connect("/sync");
+    else client.connect(at("sync"));
   };
   offline.addEventListener("change", obey);
   obey();

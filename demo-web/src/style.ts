@@ -1,6 +1,7 @@
 /** How the base map is drawn, by day and by night. All of it comes from this server; labels use the device's fonts. */
 
 import type { FilterSpecification, StyleSpecification } from "maplibre-gl";
+import { at } from "./home.js";
 
 const DAY = { water: "#b9d6d9", land: "#f4efe2", coast: "#8fb8bd", border: "#c9b9a0", country: "#7b6a55", city: "#24414a", halo: "#f4efe2", dot: "#5c7076" };
 const NIGHT = { water: "#0e2129", land: "#1d3137", coast: "#33535b", border: "#3d545a", country: "#8ea6a6", city: "#c9d8d3", halo: "#16282e", dot: "#7f989a" };
@@ -16,7 +17,7 @@ export function baseStyle(): StyleSpecification {
   const colour = isNight() ? NIGHT : DAY;
   return {
     version: 8,
-    sources: { basemap: { type: "vector", url: new URL("/tiles/basemap.json", location.href).href } },
+    sources: { basemap: { type: "vector", url: at("tiles/basemap.json") } },
     layers: [
       { id: "water", type: "background", paint: { "background-color": colour.water } },
       { id: "land", type: "fill", source: "basemap", "source-layer": "land", paint: { "fill-color": colour.land } },

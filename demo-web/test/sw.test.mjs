@@ -23,8 +23,8 @@ class FakeCache {
 
 const key = (request) => (typeof request === "string" ? request : new URL(request.url).pathname);
 
-/** The worker, over a server that serves `files`. */
-function worker(files) {
+/** The worker of an app in the folder `home`, over a server that serves `files`. */
+function worker(files, home = "/") {
   const [caches, handlers] = [new Map(), new Map()];
   const open = (name) => caches.get(name) ?? caches.set(name, new FakeCache()).get(name);
   const scope = {
@@ -32,9 +32,10 @@ function worker(files) {
     caches: { open: async (name) => open(name), match: async () => undefined },
     fetch: async (request) => {
       const file = files(key(request));
-      return file === undefined ? Promise.reject(new TypeError("no network")) : new Response(file);
+      if (file === undefined) return Promise.reject(new TypeError("no network"));
+      return new Response(file, { headers: { "content-type": file.startsWith("{") ? "application/json" : "text/html" } });
     },
-    self: { location: new URL(HOST), addEventListener: (type, handle) => handlers.set(type, handle) },
+    self: { location: new URL(`${HOST}${home}sw.js`), addEventListener: (type, handle) => handlers.set(type, handle) },
   };
   vm.runInNewContext(source, scope);
   const tell = async (type, event) => {
@@ -76,6 +77,29 @@ test("of an earlier release nothing stays but what this one needs too", async ()
   await visit(phone, "b");
   await phone.get("/assets/later-b.js");
   assert.deepEqual(new Set(phone.cache("app-1").paths()), new Set(Object.keys(release("b"))));
+});
+
+test("below a path, what is the app's is kept and forgotten, and what is elsewhere is not touched", async () => {
+  const below = (files) => Object.fromEntries(Object.entries(files).map(([path, text]) => [`/maps${path}`, text]));
+  let files = below(release("a"));
+  const phone = worker((path) => files[path], "/maps/");
+  const load = (version) => phone.load(`/maps/assets/index-${version}.js`, `/maps/assets/core-${version}.wasm`, "/maps/assets/app-1.css", "/maps/icon.svg");
+  await phone.cache("app-1").put("/assets/other.js", new Response("another app's"));
+  await phone.get("/maps/", "navigate");
+  await load("a");
+  files = below(release("b"));
+  await phone.get("/maps/", "navigate");
+  await load("b");
+  await phone.get("/maps/assets/later-b.js");
+  assert.deepEqual(new Set(phone.cache("app-1").paths()), new Set([...Object.keys(below(release("b"))), "/assets/other.js"]));
+});
+
+test("a document's JSON is not kept as the page", async () => {
+  const files = { ...release("a"), "/docs/x": "{}" };
+  const phone = worker((path) => files[path]);
+  await phone.get("/", "navigate");
+  await phone.get("/docs/x", "navigate");
+  assert.equal(await (await phone.cache("app-1").match("/")).text(), files["/"]);
 });
 
 test("nothing is forgotten while a part of the new release is missing", async () => {

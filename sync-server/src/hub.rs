@@ -1,6 +1,6 @@
 //! What all connections share.
 
-use crate::access::Access;
+use crate::access::{Access, OtherMode};
 use crate::committer::Committer;
 use crate::compactor::Compactor;
 use crate::health::Health;
@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::subjects::Subjects;
 use crate::{Hosts, Limits, Origins, ServerError};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,7 +22,8 @@ use watersmeet_crdt::ReplicaId;
 
 pub(crate) struct Hub {
     pub(crate) limits: Arc<Limits>,
-    pub(crate) access: Access,
+    /// Asked when somebody comes.
+    access: RwLock<Access>,
     pub(crate) subjects: Arc<Subjects>,
     pub(crate) origins: Origins,
     pub(crate) hosts: Hosts,
@@ -76,7 +77,7 @@ impl Hub {
         };
         let rooms = Rooms::new(needs, stop.clone(), tasks.clone());
         Ok(Arc::new(Hub {
-            access,
+            access: RwLock::new(access),
             subjects: Subjects::new(limits.connections_per_subject, limits.edits),
             origins,
             hosts,
@@ -96,6 +97,16 @@ impl Hub {
             guests: AtomicU64::new(0),
             thread: Mutex::new(Some(thread)),
         }))
+    }
+
+    /// Whom the server believes.
+    pub(crate) fn access(&self) -> RwLockReadGuard<'_, Access> {
+        self.access.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Believes others from now on.
+    pub(crate) fn trust(&self, access: Access) -> Result<(), OtherMode> {
+        access.succeed(&mut self.access.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lets one more connection in; none if there are too many.

@@ -66,7 +66,7 @@ pub use http::router;
 pub use limits::{Limits, OutOfRange, Rate};
 pub use origin::{NoOrigin, Origin, Origins};
 
-use access::Access;
+use access::{Access, OtherMode};
 use axum::Router;
 use hub::Hub;
 use std::sync::Arc;
@@ -114,6 +114,14 @@ impl Server {
     /// If the system gives no thread or no random number.
     pub fn with_store(store: impl Store, limits: Limits) -> Result<Self, ServerError> {
         Ok(Server { hub: Hub::start(limits, Access::open(), Origins::Own, Hosts::Any, Arc::new(store))? })
+    }
+
+    /// Believes other keys from now on. Connections with tokens of keys that are no longer among them end.
+    ///
+    /// # Errors
+    /// If it would make a server open that is not, or the other way round.
+    pub fn trust(&self, access: Access) -> Result<(), OtherMode> {
+        self.hub.trust(access)
     }
 
     /// Stops: peers are told to come back later, what waits is committed, the store is left tidy.

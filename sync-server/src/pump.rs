@@ -18,6 +18,7 @@ use crate::rooms::Door;
 use crate::socket::{Progress, Socket};
 use crate::trace::Arrival;
 use axum::extract::ws::{Message, WebSocket};
+use futures_util::future::OptionFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
@@ -107,11 +108,16 @@ impl Connection {
         // One of its own, so that thousands of connections do not meet at one lock at every turn.
         let stop = self.hub.stop.child_token();
         let mut stopped = pin!(stop.cancelled());
+        let (mut revoked, mut watched) = (pin!(OptionFuture::from(None)), false);
         loop {
             if let Err(end) = self.settle().await {
                 return end;
             }
             self.alarm.set(self.until_due());
+            if let Some(token) = self.rights.revoked().filter(|_| !watched) {
+                watched = true;
+                revoked.set(OptionFuture::from(Some(token.clone().cancelled_owned())));
+            }
             // Whatever is ready has its turn, or a peer that never stops talking would outlive its token.
             let result = tokio::select! {
                 progress = self.socket.progress() => self.on_progress(progress),
@@ -124,6 +130,10 @@ impl Connection {
                     Ok(())
                 }
                 () = &mut stopped => Err(self.finish().await),
+                Some(()) = &mut revoked => {
+                    let Refused { code, message } = Refused::revoked();
+                    Err(self.end(code, &message))
+                }
             };
             if let Err(end) = result {
                 if matches!(end, End::Gone) {
@@ -147,8 +157,8 @@ impl Connection {
     /// Does what is due.
     async fn tick(&mut self) -> Result<(), End> {
         self.session.handle(now(), Input::Tick).map_err(ended)?;
-        if self.rights.have_expired(now()) {
-            return Err(self.end(Code::Expired, "the token has expired; connect again with another"));
+        if let Err(Refused { code, message }) = self.rights.is_valid() {
+            return Err(self.end(code, &message));
         }
         for channel in self.rights.released() {
             self.request(channel, Request::Recall { guest: self.guest }).await?;
@@ -294,7 +304,7 @@ impl Connection {
                 let permit = self.hub.inbound.clone().acquire_many_owned(weight).await;
                 // The semaphore is never closed.
                 let Ok(permit) = permit else { return Err(End::Gone) };
-                let (guest, author) = (self.guest, self.rights.author(&self.hub));
+                let (guest, author) = (self.guest, self.rights.author());
                 let edit = Edit { guest, author, delta, bytes, came, permit };
                 self.request(channel, Request::Edit(edit)).await
             }

@@ -6,6 +6,7 @@ use crate::subjects::Counted;
 use axum::http::HeaderMap;
 use std::collections::BTreeMap;
 use std::time::Instant;
+use tokio_util::sync::CancellationToken;
 use watersmeet_crdt::Time;
 use watersmeet_crdt::session::{Code, Token};
 
@@ -22,6 +23,16 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// As one whose token has expired: whoever has another can come back with it.
+    pub(crate) fn revoked() -> Self {
+        Refused::new(
+            Code::Expired,
+            "the key that signed the token was taken away; connect again with another token",
+        )
+    }
+}
+
 impl From<Denied> for Refused {
     fn from(denied: Denied) -> Self {
         let code = if denied == Denied::Expired { Code::Expired } else { Code::Unauthenticated };
@@ -34,6 +45,8 @@ impl From<Denied> for Refused {
 pub(crate) struct Rights {
     /// None until the peer has shown who it is.
     grant: Option<Grant>,
+    /// Whose new events it may bring.
+    authors: Authors,
     counted: Option<Counted>,
     /// Channels whose edits came too fast: what comes is not looked at until then, and then it is said what is lacking.
     throttled: BTreeMap<u32, Instant>,
@@ -67,7 +80,10 @@ impl Rights {
     }
 
     fn show(&mut self, hub: &Hub, token: Option<&str>, now: Time) -> Result<(), Refused> {
-        let grant = hub.access.grant(token, now)?;
+        let (grant, authors) = {
+            let access = hub.access();
+            (access.grant(token, now)?, access.authors())
+        };
         // Let go of first, so that a subject's last connection can be its own successor.
         self.counted = None;
         if let Some(subject) = grant.subject() {
@@ -77,7 +93,7 @@ impl Rights {
                 Refused::new(Code::Limit, format!("a subject may have {limit} connections; close one"))
             })?);
         }
-        self.grant = Some(grant);
+        (self.grant, self.authors) = (Some(grant), authors);
         Ok(())
     }
 
@@ -97,8 +113,16 @@ impl Rights {
         self.grant.as_ref().and_then(Grant::expires).is_some_and(|expires| expires <= now)
     }
 
-    /// That the token has not expired, for whoever has waited since it was looked at.
+    /// Cancelled when the key of the token is taken away; none if there is none, or not yet.
+    pub(crate) fn revoked(&self) -> Option<&CancellationToken> {
+        self.grant.as_ref().and_then(Grant::revoked)
+    }
+
+    /// That the token has not expired and its key not been taken away, for whoever has waited since it was looked at.
     pub(crate) fn is_valid(&self) -> Result<(), Refused> {
+        if self.revoked().is_some_and(CancellationToken::is_cancelled) {
+            return Err(Refused::revoked());
+        }
         match self.have_expired(crate::pump::now()) {
             true => Err(Refused::new(Code::Expired, "the token has expired; connect again with another")),
             false => Ok(()),
@@ -145,9 +169,9 @@ impl Rights {
     }
 
     /// As whom it brings new events; none if it may bring anybody's.
-    pub(crate) fn author(&self, hub: &Hub) -> Option<Subject> {
+    pub(crate) fn author(&self) -> Option<Subject> {
         let subject = self.grant.as_ref().and_then(Grant::subject);
-        subject.filter(|_| hub.access.authors() == Authors::Own).cloned()
+        subject.filter(|_| self.authors == Authors::Own).cloned()
     }
 
     /// Channels that were throttled and are so no longer.

@@ -18,6 +18,11 @@ impl Keys {
         Keys(folder)
     }
 
+    /// The path of a file among them.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
     /// Makes a key of a kind (`--ed25519` or `--hs256`): the file that signs, and the one for servers.
     ///
     /// # Panics

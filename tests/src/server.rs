@@ -138,6 +138,15 @@ impl Server {
         self.signal("-INT")
     }
 
+    /// SIGHUP: it reads its keys again.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn hang_up(&self) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs").success());
+    }
+
     fn signal(&mut self, signal: &str) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
         let pid = child.id().to_string();

@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 use watersmeet_client::{Client, Error};
 use watersmeet_crdt::session::{Code, Frame, PROTOCOL, Token};
 use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
+use watersmeet_tests::http::{self, Events};
 use watersmeet_tests::{Keys, Raw, Server, patiently, token, until, watersmeet};
 
 async fn client(server: &Server, token: &str) -> Client {
@@ -188,6 +189,71 @@ async fn to_take_a_key_away_revokes_what_it_signed() {
     let server = Server::start_with(["--key", &new_public]);
     assert!(matches!(Client::builder(&server.url()).token(old).connect().await, Err(Error::Denied { .. })));
     client(&server, &new).await;
+}
+
+/// Keys are rotated without a restart: SIGHUP has them read again, and ends what a key that is gone has opened.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_read_again_while_the_server_runs() {
+    let keys = Keys::new("reload");
+    let (old, old_public) = keys.make("--ed25519", "old");
+    let (new, new_public) = keys.make("--hs256", "new");
+    let [old, new] = [old, new].map(|key| token(&key, "alice", &["--write", "**"]));
+    let config = keys.path("config.toml");
+    let believe = |files: &[&str]| {
+        let keys: Vec<_> = files.iter().map(|file| format!("{{ file = {file:?} }}")).collect();
+        std::fs::write(&config, format!("[access]\nkeys = [{}]\n", keys.join(", "))).unwrap();
+    };
+    believe(&[&old_public]);
+    let server = Server::start_with(["--config", &config, "--set", "access.open=false"]);
+    let answers = async |token: &str| {
+        let (port, token) = (server.port(), format!("Bearer {token}"));
+        let asked = tokio::task::spawn_blocking(move || {
+            http::get(port, "/docs", &[("Authorization", &token)]).status
+        });
+        patiently("an answer", asked).await.unwrap()
+    };
+    let comes_to = async |token: &str, status: u16| {
+        patiently("the keys are read again", async {
+            while answers(token).await != status {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    };
+    assert_eq!((answers(&old).await, answers(&new).await), (200, 401));
+    let mut by_old = Raw::greet_with(&server.url(), ReplicaId::new(1), &old).await;
+    by_old.open("map").await;
+    let (port, bearer) = (server.port(), format!("Bearer {old}"));
+    let feed = tokio::task::spawn_blocking(move || {
+        let (status, mut events) = Events::open(port, "/docs/map/changes", &[("Authorization", &bearer)]);
+        (status, events.next())
+    });
+
+    // A key more: what the other has opened goes on.
+    believe(&[&old_public, &new_public]);
+    server.hang_up();
+    comes_to(&new, 200).await;
+    let mut by_new = Raw::greet_with(&server.url(), ReplicaId::new(2), &new).await;
+    by_new.open("map").await;
+    by_old.open("another").await;
+
+    // Keys that cannot be read change nothing.
+    believe(&[&new_public, "no such file"]);
+    server.hang_up();
+    by_old.open("a third").await;
+    assert_eq!((answers(&old).await, answers(&new).await), (200, 200));
+
+    // A key less: what it has opened ends, and nothing else.
+    believe(&[&new_public]);
+    server.hang_up();
+    let (code, message, _) = by_old.farewell().await;
+    assert_eq!(code, Code::Expired);
+    assert!(message.contains("key"), "{message}");
+    assert_eq!(patiently("the feed ends", feed).await.unwrap(), (200, None));
+    comes_to(&old, 401).await;
+    by_new.open("another").await;
+    assert!(matches!(Client::builder(&server.url()).token(old).connect().await, Err(Error::Denied { .. })));
 }
 
 #[tokio::test]

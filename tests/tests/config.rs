@@ -145,6 +145,7 @@ async fn everything_is_below_the_path_prefix_and_nothing_elsewhere() {
 
     let sent = ask("/a/maps");
     assert_eq!((sent.status, sent.header("location")), (308, Some("/a/maps/")));
+    assert_eq!(ask("/a/maps?map=m%2F1").header("location"), Some("/a/maps/?map=m%2F1"));
     for path in ["/a/maps/", "/a/maps/index.html", "/a/maps/deep/page"] {
         let page = ask(path);
         assert!(page.status == 200 && page.body.contains("The app"), "{path}: {page:?}");

@@ -4,6 +4,7 @@ use super::Pattern;
 use super::jwt::Verified;
 use std::fmt;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use watersmeet_crdt::Time;
 
 /// What can be done to a document.
@@ -59,6 +60,7 @@ struct Held {
     read: Vec<Pattern>,
     write: Vec<Pattern>,
     expires: Time,
+    revoked: CancellationToken,
 }
 
 impl Grant {
@@ -68,8 +70,8 @@ impl Grant {
     }
 
     pub(super) fn of(claims: Verified, expires: Time) -> Self {
-        let Verified { subject, read, write, .. } = claims;
-        Grant { held: Some(Arc::new(Held { subject, read, write, expires })) }
+        let Verified { subject, read, write, revoked, .. } = claims;
+        Grant { held: Some(Arc::new(Held { subject, read, write, expires, revoked })) }
     }
 
     /// Whether that may be done to the document of that name.
@@ -87,6 +89,11 @@ impl Grant {
     /// From when on it is void; none if it lasts.
     pub fn expires(&self) -> Option<Time> {
         self.held.as_ref().map(|held| held.expires)
+    }
+
+    /// Cancelled when the key that vouches for it is taken away; none if it lasts.
+    pub fn revoked(&self) -> Option<&CancellationToken> {
+        self.held.as_ref().map(|held| &held.revoked)
     }
 
     /// Why something may not be done, for people.

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use watersmeet_crdt::Time;
 
 /// Bytes of a token, at most.
@@ -80,6 +81,8 @@ pub(super) struct Verified {
     pub(super) aud: Option<Audience>,
     pub(super) read: Vec<Pattern>,
     pub(super) write: Vec<Pattern>,
+    /// Cancelled when that key is believed no longer.
+    pub(super) revoked: CancellationToken,
 }
 
 /// One or several.
@@ -152,9 +155,8 @@ impl<'a> Unverified<'a> {
             .iter()
             .filter(|key| key.algorithm() == algorithm)
             .filter(|key| self.header.kid.as_deref().is_none_or(|id| key.id() == Some(id)));
-        if !candidates.any(|key| key.verifies(self.signed.as_bytes(), &self.signature)) {
-            return Err(Denied::Signature);
-        }
+        let key = candidates.find(|key| key.verifies(self.signed.as_bytes(), &self.signature));
+        let revoked = key.ok_or(Denied::Signature)?.revoked().child_token();
         let claims: RawClaims =
             serde_json::from_slice(&unpacked(self.claims)?).map_err(|_| Denied::Claims)?;
         let (exp, nbf) = (time(claims.exp)?, time(claims.nbf)?);
@@ -162,7 +164,7 @@ impl<'a> Unverified<'a> {
             return Err(Denied::Claims);
         }
         let (subject, RawClaims { aud, read, write, .. }) = (Subject::new(&claims.sub), claims);
-        Ok(Verified { subject, exp, nbf, aud, read, write })
+        Ok(Verified { subject, exp, nbf, aud, read, write, revoked })
     }
 }
 

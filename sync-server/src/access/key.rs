@@ -8,8 +8,9 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::fmt;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes that a shared secret must have, as many as the hash has (RFC 7518 §3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -75,6 +76,10 @@ pub enum KeyError {
 pub struct Key {
     id: Option<String>,
     verifier: Verifier,
+    /// What tells it from other keys: a hash of its algorithm and its public part or secret.
+    fingerprint: [u8; 32],
+    /// Cancelled when the server believes it no longer.
+    revoked: CancellationToken,
 }
 
 #[derive(Clone)]
@@ -132,20 +137,41 @@ impl Key {
     /// If it is none, or none for `algorithm`.
     pub fn parse(text: &str, id: Option<&str>, algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
         let (named, parsed) = parse(text, algorithm)?;
-        let verifier = match parsed {
+        let public = match parsed {
             Parsed::Secret(secret) => return Ok(SigningKey::of_secret(id_of(id, named), secret)?.verifying()),
-            Parsed::Public(bytes) => {
-                Verifier::EdDsa(VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::Form)?)
-            }
-            Parsed::Private(bytes) => {
-                Verifier::EdDsa(ed25519_dalek::SigningKey::from_bytes(&bytes).verifying_key())
-            }
+            Parsed::Public(bytes) => VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::Form)?,
+            Parsed::Private(bytes) => ed25519_dalek::SigningKey::from_bytes(&bytes).verifying_key(),
         };
-        let key = Key { id: id_of(id, named), verifier };
+        let key = Key::of_public(id_of(id, named), public);
         if algorithm.is_some_and(|algorithm| algorithm != key.algorithm()) {
             return Err(KeyError::OtherAlgorithm(key.algorithm()));
         }
         Ok(key)
+    }
+
+    fn of_public(id: Option<String>, key: VerifyingKey) -> Self {
+        let fingerprint = fingerprint(Algorithm::EdDsa, key.as_bytes());
+        Key { id, verifier: Verifier::EdDsa(key), fingerprint, revoked: CancellationToken::new() }
+    }
+
+    fn of_secret(id: Option<String>, secret: &[u8]) -> Self {
+        let fingerprint = fingerprint(Algorithm::Hs256, secret);
+        Key { id, verifier: Verifier::Hs256(mac(secret)), fingerprint, revoked: CancellationToken::new() }
+    }
+
+    /// Whether it is the same key, under whatever id.
+    pub(super) fn is(&self, other: &Key) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+
+    /// Cancelled when the server believes it no longer.
+    pub(super) fn revoked(&self) -> &CancellationToken {
+        &self.revoked
+    }
+
+    /// Takes the place of the same key: what was signed by that stands and falls with this one.
+    pub(super) fn succeed(&mut self, before: &Key) {
+        self.revoked = before.revoked.clone();
     }
 
     /// Its id (`kid`), by which a token may name it.
@@ -231,11 +257,10 @@ impl SigningKey {
 
     /// What verifies its signatures.
     pub fn verifying(&self) -> Key {
-        let verifier = match &self.signer {
-            SignerKind::Hs256(secret) => Verifier::Hs256(mac(secret)),
-            SignerKind::EdDsa(key) => Verifier::EdDsa(key.verifying_key()),
-        };
-        Key { id: self.id.clone(), verifier }
+        match &self.signer {
+            SignerKind::Hs256(secret) => Key::of_secret(self.id.clone(), secret),
+            SignerKind::EdDsa(key) => Key::of_public(self.id.clone(), key.verifying_key()),
+        }
     }
 
     /// It as a JWK, to be kept secret.
@@ -301,6 +326,10 @@ fn mac(secret: &[u8]) -> Hmac<Sha256> {
         Ok(mac) => mac,
         Err(never) => unreachable!("HMAC takes secrets of any length: {never}"),
     }
+}
+
+fn fingerprint(algorithm: Algorithm, key: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(algorithm.name()).chain_update(key).finalize().into()
 }
 
 fn random() -> Result<[u8; 32], KeyError> {

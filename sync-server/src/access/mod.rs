@@ -39,6 +39,11 @@ use watersmeet_crdt::Time;
 /// How much a clock that made a token may differ from ours, in milliseconds.
 const LEEWAY_MILLIS: u64 = 30_000;
 
+/// Access cannot be given to everybody, or taken from everybody, while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("whether the server is open is decided when it starts; restart it")]
+pub struct OtherMode;
+
 /// Whom the server believes.
 ///
 /// ```
@@ -92,6 +97,27 @@ impl Access {
     pub fn with_authors(mut self, authors: Authors) -> Self {
         self.authors = authors;
         self
+    }
+
+    /// Takes the place of `before` while the server runs: what was granted by keys that are no longer here is revoked.
+    ///
+    /// # Errors
+    /// If one is open and the other has keys. Then nothing is changed.
+    pub(crate) fn succeed(mut self, before: &mut Access) -> Result<(), OtherMode> {
+        match (&mut self.mode, &before.mode) {
+            (Mode::Open, Mode::Open) => {}
+            (Mode::Keys(now), Mode::Keys(then)) => {
+                for old in then {
+                    match now.iter_mut().find(|key| key.is(old)) {
+                        Some(same) => same.succeed(old),
+                        None => old.revoked().cancel(),
+                    }
+                }
+            }
+            _ => return Err(OtherMode),
+        }
+        *before = self;
+        Ok(())
     }
 
     /// Whether everybody may do everything.

@@ -123,10 +123,12 @@ impl Follower {
     async fn run(mut self, first: Letters) {
         let stop = self.visitor.hub.stop.clone();
         let expired = until(self.visitor.rights.due(now()));
+        let revoked = self.visitor.rights.revoked().cloned().unwrap_or_default();
         tokio::select! {
             _ = self.follow(first) => {}
             () = stop.cancelled() => {}
             () = expired => {}
+            () = revoked.cancelled() => {}
         }
     }
 

@@ -109,7 +109,7 @@ async fn commit(
     let permit = permit.map_err(|_| Refusal::stopping())?;
     // The body may have been long in coming.
     visitor.rights.is_valid().map_err(Refusal::of)?;
-    let author = visitor.rights.author(hub);
+    let author = visitor.rights.author();
     let edit = Edit { guest: visitor.guest, author, delta, bytes, came, permit };
     visitor.ask(Request::Edit(edit)).await?;
     loop {
