@@ -48,13 +48,14 @@ pub mod rank;
 mod reader;
 pub mod render;
 mod report;
+mod select;
 mod set;
 mod sets;
 pub mod simplify;
 pub mod source;
 mod varint;
 
-pub use build::{BuildError, Layer, build, build_from, cells_path};
+pub use build::{BuildError, Layer, build, build_from, cells_path, check};
 pub use content::Content;
 pub use coord::{Bounds, CoordError, Grid, Point, TileCoord, WORLD, WORLD_BITS};
 pub use describe::{Description, LayerDescription, ZoomDescription, show};
@@ -71,7 +72,8 @@ pub use options::{
 };
 pub use reader::{ByteReader, FileReader};
 pub use report::{BuildReport, EXAMPLES_MAX, LayerReport, Progress, Skipped, Stage, ZoomReport};
+pub use select::{Filter, FilterError, Kind, Selection};
 pub use set::{Facts, OpenError, Tile, TileSet, Tiles};
 pub use sets::{NAME_BYTES_MAX, OLD_VERSIONS_KEPT, Sets, SetsError};
-pub use source::Source;
+pub use source::{CsvColumns, STDIN, Source};
 pub use varint::Malformed;

@@ -35,6 +35,7 @@ pub(crate) struct Ours {
 /// What both files of a set say about it.
 pub(crate) struct About {
     name: String,
+    description: Option<String>,
     attribution: Option<String>,
     archive_zoom: u8,
     render: RenderOptions,
@@ -49,6 +50,7 @@ impl About {
         let stem = || out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Self {
             name: options.name.clone().unwrap_or_else(stem),
+            description: options.description.clone(),
             attribution: options.attribution.clone(),
             archive_zoom: options.last_archived_zoom(),
             render: options.render.clone(),
@@ -103,14 +105,17 @@ impl About {
         };
         let mut metadata = json!({
             "name": self.name,
+            "version": content,
             "format": "pbf",
             "type": "overlay",
             "generator": concat!("watersmeet ", env!("CARGO_PKG_VERSION")),
             "vector_layers": self.layers,
             OURS: ours,
         });
-        if let Some(attribution) = &self.attribution {
-            metadata["attribution"] = json!(attribution);
+        for (key, text) in [("attribution", &self.attribution), ("description", &self.description)] {
+            if let Some(text) = text {
+                metadata[key] = json!(text);
+            }
         }
         metadata
     }

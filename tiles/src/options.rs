@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::coord::{Grid, WORLD_BITS};
 use crate::generalise::{LayerRules, RulesError};
+use crate::select::Selection;
 
 /// Tiles of this zoom are the deepest that can be asked for when the extent is the usual 4,096.
 pub const MAX_ZOOM_DEFAULT: u8 = 14;
@@ -65,8 +66,14 @@ pub struct BuildOptions {
     pub name: Option<String>,
     /// How layers are generalised, by name; the others by the default rules.
     pub layers: BTreeMap<String, LayerRules>,
+    /// What of layers becomes tiles, by name; of the others everything.
+    pub selections: BTreeMap<String, Selection>,
+    /// What the set is, for humans.
+    pub description: Option<String>,
     /// Whom the map owes its data to, shown in its corner. HTML is allowed by `TileJSON`.
     pub attribution: Option<String>,
+    /// Whether a bad feature ends the build; otherwise it is left out, counted and reported.
+    pub strict: bool,
     /// About how much memory a build may take, in bytes; `None` for [`MEMORY_BYTES_DEFAULT`]. Features beyond that wait
     /// in files beside the output. What comes out is the same. Not counted are what shows in a single tile, some 60
     /// bytes for each tile of the archive, and the largest single feature.
@@ -84,6 +91,12 @@ impl BuildOptions {
     #[must_use]
     pub fn rules(&self, layer: &str) -> LayerRules {
         self.layers.get(layer).cloned().unwrap_or_default()
+    }
+
+    /// What of a layer becomes tiles.
+    #[must_use]
+    pub fn selection(&self, layer: &str) -> Selection {
+        self.selections.get(layer).cloned().unwrap_or_default()
     }
 
     /// How many bytes of features are cut in memory: while a part of the world is cut, it is there up to three times, and
@@ -136,6 +149,16 @@ pub enum OptionsError {
         buffer: u16,
         /// The extent asked for.
         extent: u32,
+    },
+    /// No zoom is left for a layer.
+    #[error("layer {layer:?}: the least zoom is {min}, deeper than the deepest, {max}")]
+    LayerZoomsCrossed {
+        /// Which layer.
+        layer: String,
+        /// The least zoom asked for.
+        min: u8,
+        /// The deepest zoom asked for.
+        max: u8,
     },
     /// A layer's rules make no sense.
     #[error("layer {layer:?}: {error}")]
@@ -206,7 +229,14 @@ impl BuildOptions {
         let wrong = |(layer, rules): (&String, &LayerRules)| {
             rules.check().map_err(|error| OptionsError::Rules { layer: layer.clone(), error })
         };
-        self.layers.iter().try_for_each(wrong)
+        self.layers.iter().try_for_each(wrong)?;
+        for (layer, Selection { min_zoom, max_zoom, .. }) in &self.selections {
+            if *min_zoom > max_zoom.unwrap_or(u8::MAX) {
+                let (min, max) = (*min_zoom, max_zoom.unwrap_or(u8::MAX));
+                return Err(OptionsError::LayerZoomsCrossed { layer: layer.clone(), min, max });
+            }
+        }
+        Ok(())
     }
 }
 

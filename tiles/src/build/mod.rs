@@ -32,31 +32,37 @@ use thiserror::Error;
 use crate::compress::CompressError;
 use crate::metadata;
 use crate::options::{BuildOptions, OptionsError};
-use crate::report::{BuildReport, Progress, Stage};
+use crate::report::{BuildReport, Progress, Skipped, Stage};
 use crate::source::{CsvColumns, Source, SourceError, open};
 use read::World;
 use workplace::Workplace;
 
-/// A file and the name of the layer it becomes.
+/// Files and the name of the layer they become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// The layer's name.
     pub name: String,
-    /// The file.
-    pub path: PathBuf,
+    /// The files, one behind the other; [`STDIN`](crate::source::STDIN) for standard input.
+    pub paths: Vec<PathBuf>,
+    /// Where the rows of tables are.
+    pub columns: CsvColumns,
 }
 
 impl Layer {
-    /// A file as the layer named like it, without folder and ending.
+    /// A file as the layer named like it, without folder and endings.
     ///
     /// ```
-    /// assert_eq!(watersmeet_tiles::Layer::from_path("data/land.geojsonl").name, "land");
+    /// use watersmeet_tiles::Layer;
+    /// assert_eq!(Layer::from_path("data/land.geojsonl").name, "land");
+    /// assert_eq!(Layer::from_path("data/land.v2.csv.gz").name, "land.v2");
     /// ```
     #[must_use]
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Self { name, path }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let unpacked = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+        let name = unpacked.rsplit_once('.').map_or(unpacked, |(stem, _)| stem).to_owned();
+        Self { name, paths: vec![path], columns: CsvColumns::default() }
     }
 }
 
@@ -78,6 +84,9 @@ pub enum BuildError {
     /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// A bad feature, and the build is strict.
+    #[error("{0}")]
+    Strict(Box<Skipped>),
     /// Not one feature could be drawn.
     #[error("there is nothing to draw:\n{0}")]
     Nothing(Box<BuildReport>),
@@ -129,16 +138,34 @@ pub fn build(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport, BuildError> {
+    let mut files = opened(layers, options)?;
+    let mut sources: Vec<&mut dyn Source> = files.iter_mut().map(|file| &mut **file as _).collect();
+    build_from(&mut sources, out, options, progress)
+}
+
+/// Checks options and opens all files, as a build would, without building.
+///
+/// # Errors
+/// When a build would fail before its first feature.
+pub fn check(layers: &[Layer], options: &BuildOptions) -> Result<(), BuildError> {
+    opened(layers, options).map(|_| ())
+}
+
+fn opened(layers: &[Layer], options: &BuildOptions) -> Result<Vec<Box<dyn Source>>, BuildError> {
     options.check()?;
+    if layers.is_empty() {
+        return Err(BuildError::NoLayers);
+    }
+    let mut files = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         if layers[..index].iter().any(|before| before.name == layer.name) {
             return Err(BuildError::SameName(layer.name.clone()));
         }
+        for path in &layer.paths {
+            files.push(open(&layer.name, path, &layer.columns)?);
+        }
     }
-    let open = |layer: &Layer| open(&layer.name, &layer.path, &CsvColumns::default());
-    let mut files = layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let mut sources: Vec<&mut dyn Source> = files.iter_mut().map(|file| &mut **file as _).collect();
-    build_from(&mut sources, out, options, progress)
+    Ok(files)
 }
 
 /// The same as [`build`] from any sources; those of one name become one layer.

@@ -86,9 +86,10 @@ impl Reader<'_> {
             report.layer(&name);
         }
         let ranker = Ranker::new(&self.options.render, &self.options.rules(&name));
+        let selection = self.options.selection(&name);
         let mut batches = some_batches(source)?;
         while !batches.is_empty() {
-            let understand = |batch| understand(batch, &name, &origin, &ranker);
+            let understand = |batch| understand(batch, &name, &origin, &selection, &ranker);
             let (next, understood) = rayon::join(
                 || some_batches(source),
                 || batches.into_par_iter().map(understand).collect::<Vec<_>>(),
@@ -111,7 +112,12 @@ impl Reader<'_> {
 
     fn take(&mut self, understood: Understood, report: &mut BuildReport) -> Result<(), BuildError> {
         let Understood { layer, skipped, features } = understood;
-        skipped.into_iter().for_each(|skipped| report.skip(skipped));
+        for skipped in skipped {
+            if self.options.strict {
+                return Err(BuildError::Strict(Box::new(skipped)));
+            }
+            report.skip(skipped);
+        }
         self.features += features;
         let told = report.layer(&layer.dictionary.name);
         told.features += layer.features.len() as u64;
@@ -158,7 +164,7 @@ impl Reader<'_> {
                     let rules = self.options.rules(&layer.dictionary.name);
                     let dictionary = Arc::make_mut(&mut layer.dictionary);
                     generalise::layer(&mut layer.features, dictionary, &rules, &self.options.render);
-                    summarise(&mut self.layers, layer);
+                    finish_layer(layer, self.options, &mut self.layers);
                 }
                 World::Memory(wrap(world, self.options.render.grid()))
             }
@@ -176,7 +182,10 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn summarise(layers: &mut [LayerSummary], layer: &CellLayer) {
+/// What is done to features when all of a layer has been seen: they are held to its zooms, and summed up.
+pub(super) fn finish_layer(layer: &mut CellLayer, options: &BuildOptions, layers: &mut [LayerSummary]) {
+    let selection = options.selection(&layer.dictionary.name);
+    layer.features.iter_mut().for_each(|feature| selection.limit(feature));
     let known = layers.iter_mut().find(|known| *known.name == *layer.dictionary.name);
     known.into_iter().for_each(|known| known.add(layer));
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::BuildError;
 use super::layers::LayerSummary;
-use super::read::summarise;
+use super::read::finish_layer;
 use super::spill::{Spill, Spilled};
 use super::understand::Interned;
 use super::workplace::Workplace;
@@ -166,8 +166,8 @@ pub(super) fn generalise(
     options: &BuildOptions,
 ) -> Result<Spilled, BuildError> {
     let mut spill = Spill::new(workplace, "generalised", options)?;
-    let mut write = |layer: CellLayer| -> Result<(), BuildError> {
-        summarise(layers, &layer);
+    let mut write = |mut layer: CellLayer| -> Result<(), BuildError> {
+        finish_layer(&mut layer, options, layers);
         let wrapped = wrap(Cell { layers: vec![layer] }, options.render.grid());
         wrapped.layers.into_iter().try_for_each(|layer| spill.add(layer))
     };

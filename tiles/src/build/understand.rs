@@ -15,6 +15,7 @@ use crate::feature::{CellLayer, Dictionary, Feature, ID_BITS, Value};
 use crate::project::{self, GeometryFault};
 use crate::rank::Ranker;
 use crate::report::Skipped;
+use crate::select::Selection;
 use crate::source::{BadFeature, Batch, Shape, SourceFeature, SourceId};
 
 /// What a batch has come to.
@@ -26,12 +27,21 @@ pub(super) struct Understood {
 }
 
 /// Checks, projects and ranks the features of a batch.
-pub(super) fn understand(batch: Batch, layer: &str, origin: &str, ranker: &Ranker) -> Understood {
+pub(super) fn understand(
+    batch: Batch,
+    layer: &str,
+    origin: &str,
+    selection: &Selection,
+    ranker: &Ranker,
+) -> Understood {
     let mut interned = Interned::new(layer);
     let (mut features, mut skipped, mut count) = (Vec::new(), Vec::new(), 0);
     batch(&mut |place, item| {
         count += 1;
-        let added = item.and_then(|feature| add(&feature, ranker, &mut interned, &mut features));
+        let added = item.and_then(|mut feature| match selection.select(&mut feature) {
+            true => add(&feature, ranker, &mut interned, &mut features),
+            false => Ok(()),
+        });
         if let Err(bad) = added {
             skipped.push(Skipped { origin: origin.to_owned(), place, bad });
         }
