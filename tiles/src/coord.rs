@@ -64,6 +64,16 @@ impl Bounds {
             && other.min.y <= self.max.y
     }
 
+    /// The box with so many units more on each side.
+    #[must_use]
+    pub fn grown(&self, units: i32) -> Self {
+        let Self { min, max } = *self;
+        Self {
+            min: Point { x: min.x.saturating_sub(units), y: min.y.saturating_sub(units) },
+            max: Point { x: max.x.saturating_add(units), y: max.y.saturating_add(units) },
+        }
+    }
+
     /// The longer side in world units; 0 for a single point and for the empty box.
     #[must_use]
     pub fn longer_side(&self) -> u32 {
@@ -267,24 +277,55 @@ impl Grid {
         self.buffer
     }
 
-    /// A tile unit of zoom `z` is `2^shift` world units wide. Zooms so deep that a unit would be less than one world
-    /// unit are refused by the options, hence no such case here.
+    /// How tile units of zoom `z` compare to world units.
     #[must_use]
-    pub fn shift(self, z: u8) -> u8 {
-        WORLD_BITS - self.extent_bits - z
+    pub fn scale(self, z: u8) -> Scale {
+        let bits = i32::from(WORLD_BITS) - i32::from(self.extent_bits) - i32::from(z);
+        Scale { down: bits.max(0).unsigned_abs(), up: (-bits).max(0).unsigned_abs() }
     }
 
     /// What a tile and all tiles below it can see, with one unit to spare: quantising moves a vertex by up to half
     /// a unit, and what lies outside this box must stay strictly outside the clip box after that.
     #[must_use]
     pub fn sight(self, tile: TileCoord) -> Bounds {
-        let margin = (i32::from(self.buffer) + 1) << self.shift(tile.z);
-        let reach = margin + (1 << (WORLD_BITS - tile.z));
+        let margin = self.scale(tile.z).world_units(i32::from(self.buffer) + 1);
+        let side = 1 << (WORLD_BITS - tile.z);
         let min = tile.origin();
-        Bounds {
-            min: Point { x: min.x - margin, y: min.y - margin },
-            max: Point { x: min.x + reach, y: min.y + reach },
-        }
+        Bounds { min, max: Point { x: min.x + side, y: min.y + side } }.grown(margin)
+    }
+}
+
+/// The size of a zoom's tile units: a power of two of world units, or from some zoom on the reverse. There, a vertex
+/// keeps the 3.7 cm of the world's grid, which is less than any map's error, and tile units are world units scaled up
+/// without rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// A tile unit is `2^down` world units wide.
+    down: u32,
+    /// A world unit is `2^up` tile units wide. One of the two is nought.
+    up: u32,
+}
+
+impl Scale {
+    /// World units to the nearest tile units, halves up.
+    #[inline]
+    #[must_use]
+    pub fn round(self, world: i64) -> i64 {
+        let half = (1_i64 << self.down) >> 1;
+        ((world + half) >> self.down) << self.up
+    }
+
+    /// The least whole number of world units that so many tile units fit in.
+    #[must_use]
+    pub fn world_units(self, tile_units: i32) -> i32 {
+        let rest = (1 << self.up) - 1;
+        ((tile_units + rest) >> self.up) << self.down
+    }
+
+    /// The width of a tile unit in world units.
+    #[must_use]
+    pub fn unit(self) -> f64 {
+        f64::from(self.down).exp2() / f64::from(self.up).exp2()
     }
 }
 

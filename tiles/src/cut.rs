@@ -22,7 +22,7 @@ use crate::feature::{Cell, CellLayer, Feature, Geometry, Ring, Vertex};
 /// What the tile and those below it can see of a cell that covers it.
 #[must_use]
 pub fn cut(cell: &Cell, tile: TileCoord, grid: Grid) -> Cell {
-    let view = View { sight: grid.sight(tile), unit: 1 << grid.shift(tile.z()) };
+    let view = View { sight: grid.sight(tile), dot_reach: grid.scale(tile.z()).world_units(DOT_REACH_UNITS) };
     let layers = cell.layers.iter().filter_map(|layer| {
         let deep = layer.features.iter().filter(|feature| feature.max_zoom >= tile.z());
         let features: Vec<_> = deep.filter_map(|feature| view.feature(feature)).collect();
@@ -37,7 +37,7 @@ pub fn cut(cell: &Cell, tile: TileCoord, grid: Grid) -> Cell {
 /// halves meet at the antimeridian becomes one when it is cleaned.
 #[must_use]
 pub fn wrap(mut cell: Cell, grid: Grid) -> Cell {
-    let view = View { sight: grid.sight(TileCoord::ROOT), unit: 1 << grid.shift(0) };
+    let view = View { sight: grid.sight(TileCoord::ROOT), dot_reach: grid.scale(0).world_units(DOT_REACH_UNITS) };
     for feature in cell.layers.iter_mut().flat_map(|layer| &mut layer.features) {
         let copies = [-WORLD, WORLD].map(|by| moved(feature, by).and_then(|copy| view.feature(&copy)));
         for copy in copies.into_iter().flatten() {
@@ -77,15 +77,15 @@ fn moved(feature: &Feature, by: i32) -> Option<Feature> {
 
 struct View {
     sight: Bounds,
-    /// World units per tile unit at the tile's zoom: how far a dot reaches at most.
-    unit: i32,
+    /// How far a dot reaches at most at the tile's zoom, in world units.
+    dot_reach: i32,
 }
 
 impl View {
     fn feature(&self, feature: &Feature) -> Option<Feature> {
         let geometry = match &feature.geometry {
             Geometry::Points(points) => {
-                Geometry::Points(some(points.iter().copied().filter(|p| self.sees(*p)).collect())?)
+                Geometry::Points(some(points.iter().copied().filter(|p| sees(&self.sight, *p)).collect())?)
             }
             Geometry::Lines(lines) => {
                 Geometry::Lines(some(lines.iter().filter_map(|line| self.path(line)).collect())?)
@@ -97,10 +97,6 @@ impl View {
         Some(Feature { tags: Arc::clone(&feature.tags), geometry, ..*feature })
     }
 
-    fn sees(&self, point: Point) -> bool {
-        outside(&self.sight, point.x, point.y) == 0
-    }
-
     fn ring(&self, ring: &Ring) -> Option<Ring> {
         let vertices = self.path(&ring.vertices).unwrap_or_default();
         if vertices.is_empty() && !self.sees_dot(ring) {
@@ -110,11 +106,7 @@ impl View {
     }
 
     fn sees_dot(&self, ring: &Ring) -> bool {
-        let reach = DOT_REACH_UNITS * self.unit;
-        let (mut dot, Point { x, y }) = (Bounds::EMPTY, ring.dot);
-        dot.extend(x.saturating_sub(reach), y.saturating_sub(reach));
-        dot.extend(x.saturating_add(reach), y.saturating_add(reach));
-        dot.meets(&self.sight)
+        sees(&self.sight.grown(self.dot_reach), ring.dot)
     }
 
     /// The vertices of a line or ring that the tile needs; `None` when all lie on one side of it.
@@ -134,10 +126,23 @@ impl View {
 }
 
 /// A dot is a square of up to 256 square tile units, so it reaches 8 units from its middle, and one for rounding.
-const DOT_REACH_UNITS: i32 = 9;
+pub(crate) const DOT_REACH_UNITS: i32 = 9;
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
+}
+
+/// Whether a point lies in the box.
+pub(crate) fn sees(sight: &Bounds, point: Point) -> bool {
+    outside(sight, point.x, point.y) == 0
+}
+
+/// Beyond which sides of the sight the whole of a box lies, a bit each; 0 when some of it may be seen.
+pub(crate) fn beyond(sight: &Bounds, all: &Bounds) -> u8 {
+    u8::from(all.max.x < sight.min.x)
+        | u8::from(all.min.x > sight.max.x) << 1
+        | u8::from(all.max.y < sight.min.y) << 2
+        | u8::from(all.min.y > sight.max.y) << 3
 }
 
 /// On which sides of the box a point lies, a bit each (Cohen and Sutherland); 0 inside.

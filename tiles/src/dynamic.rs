@@ -1,24 +1,23 @@
 //! The dynamic renderer: tiles below the last pre-rendered zoom, from the one cell that covers them.
 //!
 //! One idea: the cell is the builder's own state at that place, so this goes on where the builder stopped. Cells in use
-//! are kept unpacked in memory, within a bound, and unpacked once however many tiles ask at once. Not here: caching of
+//! are kept open in memory, within a bound, and opened once however many tiles ask at once. Not here: caching of
 //! tiles (see the HTTP module).
 
 use std::sync::Arc;
 
 use moka::sync::Cache;
 
-use crate::archive::Archive;
-use crate::cells;
-use crate::compress::unpack;
+use crate::archive::{Archive, Place};
+use crate::cells::{self, Opened};
+use crate::compress::{Encoding, unpack};
 use crate::coord::TileCoord;
 use crate::error::TileError;
-use crate::feature::Cell;
 use crate::options::RenderOptions;
 use crate::reader::ByteReader;
 use crate::render::{Rendered, render};
 
-/// Unpacked cells may take so many bytes of memory, per set.
+/// Open cells may take so many bytes of memory, per set.
 pub const CELLS_BYTES_MAX: u64 = 128 << 20;
 
 /// Renders any tile below its cells.
@@ -26,15 +25,15 @@ pub struct Dynamic<R> {
     cells: Archive<R>,
     cell_zoom: u8,
     options: RenderOptions,
-    kept: Cache<TileCoord, Arc<Cell>>,
+    kept: Cache<Place, Arc<Opened>>,
 }
 
 impl<R: ByteReader> Dynamic<R> {
-    /// A renderer over an archive of cells of one zoom.
+    /// A renderer over an archive of cells, the shallowest of a zoom.
     #[must_use]
     pub fn new(cells: Archive<R>, cell_zoom: u8, options: RenderOptions) -> Self {
         let weigh =
-            |_: &TileCoord, cell: &Arc<Cell>| u32::try_from(cell.memory_bytes() + 64).unwrap_or(u32::MAX);
+            |_: &Place, cell: &Arc<Opened>| u32::try_from(cell.packed.memory_bytes() + 256).unwrap_or(u32::MAX);
         let kept = Cache::builder().max_capacity(CELLS_BYTES_MAX).weigher(weigh).build();
         Self { cells, cell_zoom, options, kept }
     }
@@ -59,18 +58,34 @@ impl<R: ByteReader> Dynamic<R> {
         if tile.z() < self.cell_zoom || tile.z() > self.options.max_zoom {
             return Ok(None);
         }
-        let Some(cell) = self.cell(tile.ancestor(self.cell_zoom))? else { return Ok(None) };
-        let rendered = render(&cell, tile, &self.options, stop)?;
+        let Some(cell) = self.cell(tile)? else { return Ok(None) };
+        let rendered = render(&cell.packed, tile, &self.options, stop)?;
         Ok((!rendered.bytes.is_empty()).then_some(rendered))
     }
 
-    fn cell(&self, tile: TileCoord) -> Result<Option<Arc<Cell>>, TileError> {
-        let Some(place) = self.cells.place(tile.number())? else { return Ok(None) };
-        let load = || -> Result<Arc<Cell>, TileError> {
-            let bytes =
-                unpack(&self.cells.bytes_at(place)?, self.cells.encoding()).map_err(TileError::Packed)?;
-            Ok(Arc::new(cells::from_bytes(&bytes, tile).map_err(|error| TileError::Cell { tile, error })?))
+    /// The deepest cell that covers a tile. When that was divided and is above the tile, the quarter with the tile is
+    /// empty, and there is none.
+    fn cell(&self, tile: TileCoord) -> Result<Option<Arc<Opened>>, TileError> {
+        let deepest = tile.z().min(self.cells.header().max_zoom);
+        for zoom in (self.cell_zoom..=deepest).rev() {
+            let covering = tile.ancestor(zoom);
+            if let Some(place) = self.cells.place(covering.number())? {
+                let cell = self.open(covering, place)?;
+                return Ok((cell.to_zoom >= tile.z()).then_some(cell));
+            }
+        }
+        Ok(None)
+    }
+
+    fn open(&self, tile: TileCoord, place: Place) -> Result<Arc<Opened>, TileError> {
+        let load = || -> Result<Arc<Opened>, TileError> {
+            let bytes = self.cells.bytes_at(place)?;
+            let opened = match self.cells.encoding() {
+                Encoding::Identity => cells::from_bytes(&bytes),
+                encoding => cells::from_bytes(&unpack(&bytes, encoding).map_err(TileError::Packed)?),
+            };
+            Ok(Arc::new(opened.map_err(|error| TileError::Cell { tile, error })?))
         };
-        self.kept.try_get_with(tile, load).map(Some).map_err(TileError::Shared)
+        self.kept.try_get_with(place, load).map_err(TileError::Shared)
     }
 }

@@ -1,52 +1,18 @@
 //! Encoding: Mapbox vector tiles, version 2.1, written straight into bytes.
 //!
 //! One idea: keys and values are numbered by a layer's dictionary already, so a tile's own tables are a renumbering in
-//! order of first use, and no attribute is hashed or compared as text. Not here: reading of tiles; and compression.
+//! order of first use, and no attribute is hashed or compared as text. A geometry becomes commands as soon as it is
+//! clipped; what is left then is to put features together, with or without those for which there is no room. Not here:
+//! reading of tiles; and compression.
 //!
 //! Source: <https://github.com/mapbox/vector-tile-spec/tree/master/2.1>.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::ops::Range;
 
-use i_overlay::i_float::int::point::IntPoint;
-
-use crate::clean::Polygon;
-use crate::feature::{Dictionary, Value};
-use crate::simplify::TilePoint;
-use crate::varint::{put_varint, zigzag};
-
-/// A geometry in tile units, clipped and clean.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TileGeometry {
-    /// Points.
-    Points(Vec<TilePoint>),
-    /// Lines of at least two points.
-    Lines(Vec<Vec<TilePoint>>),
-    /// Valid polygons.
-    Polygons(Vec<Polygon>),
-}
-
-/// A feature of one tile.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TileFeature {
-    /// Below 2^53.
-    pub id: u64,
-    /// Pairs of indices into the layer's dictionary.
-    pub tags: Arc<[(u32, u32)]>,
-    /// What counts when the tile is too large; see [`Feature`](crate::feature::Feature).
-    pub weight: u32,
-    /// Where it is.
-    pub geometry: TileGeometry,
-}
-
-/// A layer of one tile.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TileLayer {
-    /// What the tags point to.
-    pub dictionary: Arc<Dictionary>,
-    /// In drawing order.
-    pub features: Vec<TileFeature>,
-}
+use crate::feature::Value;
+use crate::packed::{Kind, Packed, PackedLayer};
+use crate::simplify::{TilePaths, TilePoint};
+use crate::varint::{put_varint, varint_bytes, zigzag};
 
 const LAYER: u64 = 3;
 const LAYER_NAME: u64 = 1;
@@ -69,149 +35,210 @@ const MOVE_TO: u64 = 1;
 const LINE_TO: u64 = 2;
 const CLOSE_PATH: u64 = 7;
 
-/// The tile's bytes. Layers without features are left out; a tile without layers has no bytes.
-#[must_use]
-pub fn tile(layers: &[TileLayer], extent: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    for layer in layers.iter().filter(|layer| !layer.features.is_empty()) {
-        put_bytes(&mut out, LAYER, &layer_bytes(layer, extent));
-    }
-    out
+/// A feature whose geometry is encoded already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// The layer's place in the cell.
+    pub layer: usize,
+    /// Below 2^53.
+    pub id: u64,
+    /// What counts when the tile is too large; see [`Feature`](crate::feature::Feature).
+    pub weight: u32,
+    /// Where its tags are among the layer's.
+    pub(crate) tags: Range<u32>,
+    pub(crate) kind: Kind,
+    /// Where its commands are among the tile's.
+    pub(crate) commands: Range<usize>,
 }
 
-fn layer_bytes(layer: &TileLayer, extent: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_number(&mut out, LAYER_VERSION, 2);
-    put_bytes(&mut out, LAYER_NAME, layer.dictionary.name.as_bytes());
-    let mut tables = Tables::default();
-    let mut scratch = Scratch::default();
-    for feature in &layer.features {
-        scratch.feature(feature, &mut tables);
-        put_bytes(&mut out, LAYER_FEATURE, &scratch.bytes);
+/// Working memory for encoding, to be used again from tile to tile.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    keys: Table,
+    values: Table,
+    tags: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Encoder {
+    /// The bytes of a tile of these features, which are in the order of their layers. Layers without features are left
+    /// out; a tile without features has no bytes.
+    pub(crate) fn tile(&mut self, cell: &Packed, drawn: &[Drawn], commands: &[u8], extent: u32) -> Vec<u8> {
+        let mut out = Vec::with_capacity(commands.len() + 24 * drawn.len() + 64);
+        for features in drawn.chunk_by(|a, b| a.layer == b.layer) {
+            self.layer(&cell.layers[features[0].layer], features, commands, extent);
+            put_bytes(&mut out, LAYER, &self.body);
+        }
+        out
     }
-    for key in &tables.keys.order {
-        put_bytes(&mut out, LAYER_KEY, layer.dictionary.keys[*key as usize].as_bytes());
+
+    fn layer(&mut self, layer: &PackedLayer, features: &[Drawn], commands: &[u8], extent: u32) {
+        self.body.clear();
+        self.keys.reset(layer.words.key_count());
+        self.values.reset(layer.words.value_count());
+        put_number(&mut self.body, LAYER_VERSION, 2);
+        put_bytes(&mut self.body, LAYER_NAME, layer.words.name());
+        for feature in features {
+            let tags = &layer.tags[feature.tags.start as usize..feature.tags.end as usize];
+            self.feature(feature, tags, &commands[feature.commands.clone()]);
+        }
+        self.keys.order().iter().for_each(|key| layer.words.put_key(*key, &mut self.body));
+        self.values.order().iter().for_each(|value| layer.words.put_value(*value, &mut self.body));
+        put_number(&mut self.body, LAYER_EXTENT, extent.into());
     }
-    for value in &tables.values.order {
-        put_bytes(&mut out, LAYER_VALUE, &value_bytes(&layer.dictionary.values[*value as usize]));
+
+    fn feature(&mut self, feature: &Drawn, tags: &[(u32, u32)], commands: &[u8]) {
+        let Self { keys, values, tags: packed, body } = self;
+        packed.clear();
+        for (key, value) in tags {
+            put_varint(packed, keys.number(*key).into());
+            put_varint(packed, values.number(*value).into());
+        }
+        let kind = match feature.kind {
+            Kind::Points => 1,
+            Kind::Lines => 2,
+            Kind::Polygons => 3,
+        };
+        let field = |length: usize| 1 + varint_bytes(length as u64) + length;
+        let with_tags = if packed.is_empty() { 0 } else { field(packed.len()) };
+        let length = 1 + varint_bytes(feature.id) + with_tags + 2 + field(commands.len());
+        put_varint(body, LAYER_FEATURE << 3 | 2);
+        put_varint(body, length as u64);
+        put_number(body, FEATURE_ID, feature.id);
+        if !packed.is_empty() {
+            put_bytes(body, FEATURE_TAGS, packed);
+        }
+        put_number(body, FEATURE_TYPE, kind);
+        put_bytes(body, FEATURE_GEOMETRY, commands);
     }
-    put_number(&mut out, LAYER_EXTENT, extent.into());
-    out
 }
 
 /// Numbers in order of first use.
-#[derive(Default)]
-struct Table {
-    numbers: HashMap<u32, u64>,
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// The number of each index, or [`NONE`].
+    numbers: Vec<u32>,
     order: Vec<u32>,
 }
 
-#[derive(Default)]
-struct Tables {
-    keys: Table,
-    values: Table,
-}
+const NONE: u32 = u32::MAX;
 
 impl Table {
-    fn number(&mut self, index: u32) -> u64 {
-        let next = self.order.len() as u64;
-        *self.numbers.entry(index).or_insert_with(|| {
+    /// Forgets all numbers, and makes room for so many indices.
+    pub(crate) fn reset(&mut self, count: usize) {
+        self.order.drain(..).for_each(|index| self.numbers[index as usize] = NONE);
+        if self.numbers.len() < count {
+            self.numbers.resize(count, NONE);
+        }
+    }
+
+    pub(crate) fn number(&mut self, index: u32) -> u32 {
+        let number = &mut self.numbers[index as usize];
+        if *number == NONE {
+            // There are no more of them than indices.
+            *number = u32::try_from(self.order.len()).unwrap_or(NONE);
             self.order.push(index);
-            next
-        })
+        }
+        *number
+    }
+
+    /// The indices by number.
+    pub(crate) fn order(&self) -> &[u32] {
+        &self.order
     }
 }
 
-/// Bytes of one feature, written again and again.
-#[derive(Default)]
-struct Scratch {
-    bytes: Vec<u8>,
-    packed: Vec<u8>,
-}
-
-impl Scratch {
-    fn feature(&mut self, feature: &TileFeature, tables: &mut Tables) {
-        let Self { bytes, packed } = self;
-        bytes.clear();
-        put_number(bytes, FEATURE_ID, feature.id);
-        packed.clear();
-        for (key, value) in feature.tags.iter() {
-            put_varint(packed, tables.keys.number(*key));
-            put_varint(packed, tables.values.number(*value));
-        }
-        if !packed.is_empty() {
-            put_bytes(bytes, FEATURE_TAGS, packed);
-        }
-        packed.clear();
-        let kind = geometry(&feature.geometry, packed);
-        put_number(bytes, FEATURE_TYPE, kind);
-        put_bytes(bytes, FEATURE_GEOMETRY, packed);
-    }
-}
-
-/// Writes a geometry's commands; the geometry's type is returned.
-fn geometry(geometry: &TileGeometry, out: &mut Vec<u8>) -> u64 {
-    let mut pen = Pen { out, x: 0, y: 0 };
-    match geometry {
-        TileGeometry::Points(points) => {
-            pen.command(MOVE_TO, points.len());
-            points.iter().for_each(|point| pen.to(point.x, point.y));
-            1
-        }
-        TileGeometry::Lines(lines) => {
-            lines.iter().for_each(|line| pen.path(line.iter().map(|point| (point.x, point.y))));
-            2
-        }
-        TileGeometry::Polygons(polygons) => {
-            for ring in polygons.iter().flatten() {
-                pen.path(ring.iter().map(|&IntPoint { x, y }| (i64::from(x), i64::from(y))));
-                pen.command(CLOSE_PATH, 1);
-            }
-            3
-        }
-    }
-}
-
-/// Draws by steps from where it stands.
-struct Pen<'a> {
+/// Writes a feature's commands by steps from where it stands.
+pub struct Pen<'a> {
     out: &'a mut Vec<u8>,
-    x: i64,
-    y: i64,
+    at: TilePoint,
 }
 
-impl Pen<'_> {
+impl<'a> Pen<'a> {
+    /// A pen at the tile's north-western corner, as every feature begins with.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, at: TilePoint::default() }
+    }
+
+    /// All points of a feature. There is at least one.
+    pub fn points(&mut self, points: &[TilePoint]) {
+        self.command(MOVE_TO, points.len());
+        self.steps(points);
+    }
+
+    /// All lines of a feature, each of at least two points.
+    pub fn lines(&mut self, lines: &TilePaths) {
+        lines.iter().for_each(|line| self.path(line));
+    }
+
+    /// A ring of at least three points.
+    pub fn ring(&mut self, ring: &[TilePoint]) {
+        self.path(ring);
+        self.command(CLOSE_PATH, 1);
+    }
+
+    fn path(&mut self, path: &[TilePoint]) {
+        let Some((first, rest)) = path.split_first() else { return };
+        self.command(MOVE_TO, 1);
+        self.steps(std::slice::from_ref(first));
+        self.command(LINE_TO, rest.len());
+        self.steps(rest);
+    }
+
     fn command(&mut self, command: u64, count: usize) {
         put_varint(self.out, command | (count as u64) << 3);
     }
 
-    fn to(&mut self, x: i64, y: i64) {
-        put_varint(self.out, zigzag(x - self.x));
-        put_varint(self.out, zigzag(y - self.y));
-        (self.x, self.y) = (x, y);
-    }
-
-    fn path(&mut self, mut points: impl ExactSizeIterator<Item = (i64, i64)>) {
-        let Some((x, y)) = points.next() else { return };
-        self.command(MOVE_TO, 1);
-        self.to(x, y);
-        self.command(LINE_TO, points.len());
-        points.for_each(|(x, y)| self.to(x, y));
+    fn steps(&mut self, points: &[TilePoint]) {
+        let Self { out, at } = self;
+        out.reserve(4 * points.len());
+        for point in points {
+            put_step(out, zigzag(point.x - at.x));
+            put_step(out, zigzag(point.y - at.y));
+            *at = *point;
+        }
     }
 }
 
-fn value_bytes(value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
+/// A varint that is most often one byte or two.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the upper bits are written by the other byte")]
+fn put_step(out: &mut Vec<u8>, number: u64) {
+    if number < 0x80 {
+        out.push(number as u8);
+    } else if number < 0x4000 {
+        out.extend_from_slice(&[number as u8 | 0x80, (number >> 7) as u8]);
+    } else {
+        put_varint(out, number);
+    }
+}
+
+/// Adds a key to a layer.
+pub(crate) fn put_key(out: &mut Vec<u8>, key: &str) {
+    put_bytes(out, LAYER_KEY, key.as_bytes());
+}
+
+/// Adds a value to a layer.
+pub(crate) fn put_value(out: &mut Vec<u8>, value: &Value) {
+    let length = match value {
+        Value::Text(text) => 1 + varint_bytes(text.len() as u64) + text.len(),
+        Value::Natural(number) => 1 + varint_bytes(*number),
+        Value::Negative(number) => 1 + varint_bytes(zigzag(*number)),
+        Value::Bool(_) => 2,
+        Value::Double(_) => 9,
+    };
+    put_varint(out, LAYER_VALUE << 3 | 2);
+    put_varint(out, length as u64);
     match value {
-        Value::Text(text) => put_bytes(&mut out, VALUE_STRING, text.as_bytes()),
-        Value::Natural(number) => put_number(&mut out, VALUE_UINT, *number),
-        Value::Negative(number) => put_number(&mut out, VALUE_SINT, zigzag(*number)),
-        Value::Bool(truth) => put_number(&mut out, VALUE_BOOL, (*truth).into()),
+        Value::Text(text) => put_bytes(out, VALUE_STRING, text.as_bytes()),
+        Value::Natural(number) => put_number(out, VALUE_UINT, *number),
+        Value::Negative(number) => put_number(out, VALUE_SINT, zigzag(*number)),
+        Value::Bool(truth) => put_number(out, VALUE_BOOL, (*truth).into()),
         Value::Double(number) => {
-            put_varint(&mut out, VALUE_DOUBLE << 3 | 1);
+            put_varint(out, VALUE_DOUBLE << 3 | 1);
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
-    out
 }
 
 fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
@@ -228,35 +255,36 @@ fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature::Dictionary;
+    use crate::packed::Words;
 
-    fn point(x: i64, y: i64) -> TilePoint {
-        TilePoint { x, y }
-    }
-
-    fn layer(features: Vec<TileGeometry>) -> TileLayer {
-        let dictionary = Dictionary {
-            name: "l".into(),
-            keys: vec!["unused".into(), "k".into()],
-            values: vec![Value::Bool(true), Value::Natural(5), Value::Negative(-1), Value::Double(0.5)],
-        };
-        let feature = |(id, geometry)| TileFeature {
-            id: id as u64 + 1,
-            tags: vec![(1, [3, 2][id])].into(),
-            weight: 0,
-            geometry,
-        };
-        TileLayer {
-            dictionary: dictionary.into(),
-            features: features.into_iter().enumerate().map(feature).collect(),
-        }
+    fn points(list: &[(i64, i64)]) -> Vec<TilePoint> {
+        list.iter().map(|&(x, y)| TilePoint { x, y }).collect()
     }
 
     #[test]
     fn the_bytes_are_those_of_the_specification() {
         // The examples of section 4.3.5 of the specification: a multipoint, and a line string.
-        let points = TileGeometry::Points(vec![point(5, 7), point(3, 2)]);
-        let line = TileGeometry::Lines(vec![vec![point(2, 2), point(2, 10), point(10, 10)]]);
-        let bytes = tile(&[layer(vec![points, line])], 4096);
+        let mut commands = Vec::new();
+        Pen::new(&mut commands).points(&points(&[(5, 7), (3, 2)]));
+        let middle = commands.len();
+        let mut line = TilePaths::default();
+        line.extend(&points(&[(2, 2), (2, 10), (10, 10)]));
+        line.finish(2);
+        Pen::new(&mut commands).lines(&line);
+        let dictionary = Dictionary {
+            name: "l".into(),
+            keys: vec!["unused".into(), "k".into()],
+            values: vec![Value::Bool(true), Value::Natural(5), Value::Negative(-1), Value::Double(0.5)],
+        };
+        let mut layer = PackedLayer::new(Words::Dictionary(dictionary.into()));
+        layer.tags = vec![(1, 3), (1, 2)];
+        let drawn = |id, kind, commands| {
+            let index = u32::try_from(id - 1).unwrap();
+            Drawn { layer: 0, id, weight: 0, tags: index..index + 1, kind, commands }
+        };
+        let features = [drawn(1, Kind::Points, 0..middle), drawn(2, Kind::Lines, middle..commands.len())];
+        let bytes = Encoder::default().tile(&Packed { layers: vec![layer] }, &features, &commands, 4096);
         #[rustfmt::skip]
         let golden = [
             0x1A, 63,
@@ -274,6 +302,16 @@ mod tests {
 
     #[test]
     fn a_tile_without_features_has_no_bytes() {
-        assert!(tile(&[layer(Vec::new())], 4096).is_empty());
+        assert!(Encoder::default().tile(&Packed::default(), &[], &[], 4096).is_empty());
+    }
+
+    #[test]
+    fn a_table_forgets_when_it_is_told_to() {
+        let mut table = Table::default();
+        table.reset(5);
+        assert_eq!([4, 2, 4].map(|index| table.number(index)), [0, 1, 0]);
+        table.reset(3);
+        assert_eq!([2, 0].map(|index| table.number(index)), [0, 1]);
+        assert_eq!(table.order(), [2, 0]);
     }
 }

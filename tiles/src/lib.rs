@@ -43,6 +43,7 @@ mod http;
 mod mbtiles;
 mod metadata;
 mod options;
+pub mod packed;
 pub mod project;
 pub mod rank;
 mod reader;
@@ -54,10 +55,11 @@ mod sets;
 pub mod simplify;
 pub mod source;
 mod varint;
+mod watch;
 
 pub use build::{BuildError, Layer, build, build_from, cells_path, check};
 pub use content::Content;
-pub use coord::{Bounds, CoordError, Grid, Point, TileCoord, WORLD, WORLD_BITS};
+pub use coord::{Bounds, CoordError, Grid, Point, Scale, TileCoord, WORLD, WORLD_BITS};
 pub use describe::{Description, LayerDescription, ZoomDescription, show};
 pub use error::TileError;
 pub use feature::Value;
@@ -67,7 +69,7 @@ pub use http::{ServeOptions, TileServer, router};
 #[cfg(feature = "mbtiles")]
 pub use mbtiles::MbTilesError;
 pub use options::{
-    ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, MAX_ZOOM_DEFAULT, MEMORY_BYTES_DEFAULT,
+    ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, CELL_BYTES_DEFAULT, MAX_ZOOM_DEFAULT, MEMORY_BYTES_DEFAULT,
     OptionsError, RenderOptions,
 };
 pub use reader::{ByteReader, FileReader};

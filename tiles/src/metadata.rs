@@ -60,11 +60,11 @@ impl About {
     }
 
     pub(crate) fn archive(&self, content: &str) -> crate::archive::About {
-        self.container(content, TileKind::Vector, Encoding::Gzip, self.render.min_zoom)
+        self.container(content, TileKind::Vector, Encoding::Gzip, [self.render.min_zoom, self.archive_zoom])
     }
 
-    pub(crate) fn cells(&self, content: &str) -> crate::archive::About {
-        self.container(content, TileKind::Other, CELL_ENCODING, self.archive_zoom)
+    pub(crate) fn cells(&self, content: &str, deepest: u8) -> crate::archive::About {
+        self.container(content, TileKind::Other, CELL_ENCODING, [self.archive_zoom, deepest])
     }
 
     fn container(
@@ -72,7 +72,7 @@ impl About {
         content: &str,
         kind: TileKind,
         tile_encoding: Encoding,
-        min_zoom: u8,
+        [min_zoom, max_zoom]: [u8; 2],
     ) -> crate::archive::About {
         let [west, north] = degrees(self.bounds.min);
         let [east, south] = degrees(self.bounds.max);
@@ -82,7 +82,7 @@ impl About {
             kind,
             tile_encoding,
             min_zoom,
-            max_zoom: self.archive_zoom,
+            max_zoom,
             bounds: [west, south, east, north],
             center: degrees(Point { x: half(min.x, max.x), y: half(min.y, max.y) }),
             center_zoom: self.first_zoom(),

@@ -13,6 +13,8 @@ use crate::select::Selection;
 pub const MAX_ZOOM_DEFAULT: u8 = 14;
 /// The last zoom that is rendered beforehand unless told otherwise.
 pub const ARCHIVE_ZOOM_DEFAULT: u8 = 6;
+/// Cells of more bytes are divided unless told otherwise (docs/decisions/0007).
+pub const CELL_BYTES_DEFAULT: usize = 32 << 10;
 /// Rendering the pyramid beforehand any deeper is refused: it would have a billion tiles.
 pub const ARCHIVE_ZOOM_MAX: u8 = 15;
 
@@ -62,6 +64,9 @@ pub struct BuildOptions {
     /// The last zoom that is rendered beforehand; `None` for [`ARCHIVE_ZOOM_DEFAULT`]. Deeper tiles are rendered
     /// when asked for, from the cells.
     pub archive_zoom: Option<u8>,
+    /// The size in bytes above which a cell is divided into its quarters; `None` for [`CELL_BYTES_DEFAULT`]. Smaller
+    /// cells are faster to fetch and to render from, larger ones take less room together.
+    pub cell_bytes: Option<usize>,
     /// The set's name for humans; `None` for the file's stem.
     pub name: Option<String>,
     /// How layers are generalised, by name; the others by the default rules.

@@ -4,23 +4,28 @@
 //! server the cell of an ancestor, and since a cut leaves no trace (see [`cut`](crate::cut)), both get the same bytes.
 //! Not here: compression, caching, clocks.
 
-use thiserror::Error;
+use std::cell::RefCell;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clean::Cleaner;
-use crate::clip::Window;
+use crate::clip::{Area, Window};
 use crate::coord::TileCoord;
-use crate::encode::{self, TileFeature, TileGeometry, TileLayer};
-use crate::feature::{Cell, Feature, Geometry, Ring};
+use crate::cut::DOT_REACH_UNITS;
+use crate::encode::{Drawn, Encoder, Pen};
 use crate::options::RenderOptions;
-use crate::simplify::{Rounding, TilePoint};
+use crate::packed::{Kind, Packed, PackedFeature, PackedLayer, Part, Path};
+use crate::simplify::{Rounding, TilePaths, TilePoint};
+use crate::watch::Watch;
+
+pub use crate::watch::Stopped;
 
 /// Raise this with every change of code that changes tiles' bytes: it is a part of every set's version, and a version
 /// has to mean the same bytes for ever. The test `golden` in `tests/` says when.
 pub const RENDERER_REVISION: u32 = 2;
 
-/// Whether to stop is asked every so many features: asking may cost as much as drawing a point.
-const ASK_EVERY: usize = 64;
+/// A thread keeps its working memory from tile to tile unless a tile has used more than this, in bytes.
+const KEPT_BYTES_MAX: usize = 8 << 20;
 
 /// A rendered tile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,50 +38,37 @@ pub struct Rendered {
     pub dropped: usize,
 }
 
-/// Rendering was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the tile took too long to render")]
-pub struct Stopped;
+thread_local! {
+    static PAINTER: RefCell<Painter> = RefCell::default();
+}
 
-/// Draws a tile from a cell that covers it. `stop` is asked now and then whether to give up.
+/// Draws a tile from a cell that covers it and its zoom. `stop` is asked now and then whether to give up.
 ///
 /// # Errors
 /// When told to stop.
 pub fn render(
-    cell: &Cell,
+    cell: &Packed,
     tile: TileCoord,
     options: &RenderOptions,
     stop: &dyn Fn() -> bool,
 ) -> Result<Rendered, Stopped> {
-    let mut painter = Painter::new(tile, options);
-    let mut layers = Vec::with_capacity(cell.layers.len());
-    for layer in &cell.layers {
-        let mut features = Vec::new();
-        for (index, feature) in layer.features.iter().enumerate() {
-            if index.is_multiple_of(ASK_EVERY) && stop() {
-                return Err(Stopped);
-            }
-            if (feature.min_zoom..=feature.max_zoom).contains(&tile.z()) {
-                features.extend(painter.feature(feature));
-            }
-        }
-        layers.push(TileLayer { dictionary: layer.dictionary.clone(), features });
-    }
-    Ok(fitted(layers, options))
+    PAINTER.with_borrow_mut(|painter| {
+        let rendered = painter.tile(cell, &Brush::new(tile, options), options, &mut Watch::new(stop));
+        painter.clear();
+        rendered
+    })
 }
 
-/// Draws features on one tile's grid.
-struct Painter {
+/// What drawing on one tile's grid takes.
+struct Brush {
     rounding: Rounding,
     window: Window,
     zoom: u8,
     /// Tile units.
     dot_side: i64,
-    cleaner: Cleaner,
-    path: Vec<TilePoint>,
 }
 
-impl Painter {
+impl Brush {
     fn new(tile: TileCoord, options: &RenderOptions) -> Self {
         let grid = options.grid();
         Self {
@@ -84,48 +76,11 @@ impl Painter {
             window: Window::new(grid),
             zoom: tile.z(),
             dot_side: dot_side(options.dot_area),
-            cleaner: Cleaner::default(),
-            path: Vec::new(),
         }
     }
 
-    fn feature(&mut self, feature: &Feature) -> Option<TileFeature> {
-        let geometry = match &feature.geometry {
-            Geometry::Points(points) => {
-                let here = points.iter().map(|point| self.rounding.point(point.x, point.y));
-                let mut here: Vec<_> = here.filter(|point| self.window.holds(*point)).collect();
-                here.dedup();
-                TileGeometry::Points(some(here)?)
-            }
-            Geometry::Lines(lines) => {
-                let mut pieces = Vec::new();
-                for line in lines {
-                    self.rounding.path(line, &mut self.path);
-                    self.window.line(&self.path, &mut pieces);
-                }
-                TileGeometry::Lines(some(pieces)?)
-            }
-            Geometry::Polygons(rings) => {
-                let drawn: Vec<_> = rings.iter().filter_map(|ring| self.ring(ring)).collect();
-                TileGeometry::Polygons(some(self.cleaner.polygons(&drawn))?)
-            }
-        };
-        Some(TileFeature { id: feature.id, tags: feature.tags.clone(), weight: feature.weight, geometry })
-    }
-
-    fn ring(&mut self, ring: &Ring) -> Option<Vec<TilePoint>> {
-        if self.zoom < ring.dot_zoom {
-            return None;
-        }
-        if self.zoom < ring.shape_zoom {
-            return some(self.window.ring(&self.dot(ring)));
-        }
-        self.rounding.path(&ring.vertices, &mut self.path);
-        some(self.window.ring(&self.path))
-    }
-
-    fn dot(&self, ring: &Ring) -> [TilePoint; 4] {
-        let middle = self.rounding.point(ring.dot.x, ring.dot.y);
+    fn dot(&self, part: &Part) -> [TilePoint; 4] {
+        let middle = self.rounding.point(part.dot.x, part.dot.y);
         let (west, north) = (middle.x - self.dot_side / 2, middle.y - self.dot_side / 2);
         let (east, south) = (west + self.dot_side, north + self.dot_side);
         [(west, north), (east, north), (east, south), (west, south)].map(|(x, y)| TilePoint { x, y })
@@ -138,33 +93,169 @@ fn dot_side(area: f64) -> i64 {
     (area.sqrt().round() as i64).max(1)
 }
 
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
+/// Draws features, one after the other. All of its memory is used again, so that drawing allocates next to nothing.
+#[derive(Default)]
+struct Painter {
+    path: Vec<TilePoint>,
+    /// The feature's lines or rings, clipped.
+    clipped: TilePaths,
+    /// The feature's rings, simplified, for when they have to be cleaned.
+    rings: TilePaths,
+    area: Area,
+    cleaner: Cleaner,
+    /// The commands of all features drawn so far.
+    commands: Vec<u8>,
+    drawn: Vec<Drawn>,
+    encoder: Encoder,
 }
 
-/// Encodes the layers, leaving out the least important features until the tile is small enough.
-fn fitted(mut layers: Vec<TileLayer>, options: &RenderOptions) -> Rendered {
-    let count = |layers: &[TileLayer]| layers.iter().map(|layer| layer.features.len()).sum::<usize>();
-    let all = count(&layers);
-    loop {
-        let bytes = encode::tile(&layers, options.extent);
-        let features = count(&layers);
-        if bytes.len() <= options.tile_bytes_max || features == 0 {
-            return Rendered { bytes, features, dropped: all - features };
+impl Painter {
+    fn tile(
+        &mut self,
+        cell: &Packed,
+        brush: &Brush,
+        options: &RenderOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<Rendered, Stopped> {
+        let [near, with_dots] = [0, DOT_REACH_UNITS].map(|units| brush.rounding.sight_with(units));
+        for (index, layer) in cell.layers.iter().enumerate() {
+            for (feature, tags, parts) in layer.each() {
+                let sight = if feature.kind == Kind::Polygons { &with_dots } else { &near };
+                let shown = (feature.min_zoom..=feature.max_zoom).contains(&brush.zoom);
+                watch.worked(1)?;
+                if !shown || !feature.bounds.meets(sight) {
+                    continue;
+                }
+                let start = self.commands.len();
+                self.feature(layer, feature, parts, brush, watch)?;
+                let commands = start..self.commands.len();
+                if !commands.is_empty() {
+                    let &PackedFeature { id, weight, kind, .. } = feature;
+                    self.drawn.push(Drawn { layer: index, id, weight, tags, kind, commands });
+                }
+            }
         }
-        // A little more than the excess goes each time, so that a few rounds are enough.
-        let keep = features * options.tile_bytes_max / bytes.len() * 15 / 16;
-        keep_heaviest(&mut layers, keep.min(features - 1));
+        Ok(self.fitted(cell, options))
+    }
+
+    fn feature(
+        &mut self,
+        layer: &PackedLayer,
+        feature: &PackedFeature,
+        parts: std::ops::Range<usize>,
+        brush: &Brush,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Stopped> {
+        match feature.kind {
+            Kind::Points => self.points(layer, parts, brush, watch),
+            Kind::Lines => self.lines(layer, parts, brush, watch),
+            Kind::Polygons => self.polygons(layer, parts, brush, watch),
+        }
+    }
+
+    fn points(
+        &mut self,
+        layer: &PackedLayer,
+        parts: std::ops::Range<usize>,
+        brush: &Brush,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Stopped> {
+        self.path.clear();
+        for Path { vertices, .. } in parts.map(|part| layer.path(part)) {
+            watch.worked(vertices.len())?;
+            let here = vertices.iter().map(|vertex| brush.rounding.point(vertex.x, vertex.y));
+            self.path.extend(here.filter(|point| brush.window.holds(*point)));
+        }
+        self.path.dedup();
+        if !self.path.is_empty() {
+            Pen::new(&mut self.commands).points(&self.path);
+        }
+        Ok(())
+    }
+
+    fn lines(
+        &mut self,
+        layer: &PackedLayer,
+        parts: std::ops::Range<usize>,
+        brush: &Brush,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Stopped> {
+        self.clipped.clear();
+        for part in parts {
+            brush.rounding.path(layer.path(part), &mut self.path, watch)?;
+            brush.window.line(&self.path, &mut self.clipped);
+        }
+        Pen::new(&mut self.commands).lines(&self.clipped);
+        Ok(())
+    }
+
+    fn polygons(
+        &mut self,
+        layer: &PackedLayer,
+        parts: std::ops::Range<usize>,
+        brush: &Brush,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Stopped> {
+        self.area.clear();
+        self.rings.clear();
+        for index in parts {
+            let part = &layer.parts[index];
+            if brush.zoom < part.dot_zoom {
+                continue;
+            }
+            if brush.zoom < part.shape_zoom {
+                self.rings.extend(&brush.dot(part));
+            } else {
+                brush.rounding.path(layer.path(index), &mut self.path, watch)?;
+                self.rings.extend(&self.path);
+            }
+            self.area.add(&brush.window, self.rings.open());
+            self.rings.finish(1);
+        }
+        let mut pen = Pen::new(&mut self.commands);
+        if self.area.finish(&brush.window, &mut self.clipped)
+            && let Some(order) = self.cleaner.order(&self.clipped)
+        {
+            order.iter().for_each(|ring| pen.ring(self.clipped.path(*ring)));
+            return Ok(());
+        }
+        watch.ask()?;
+        let rings: Vec<_> = self.rings.iter().map(|ring| brush.window.ring(ring)).collect();
+        self.cleaner.polygons(&rings, &mut self.clipped);
+        self.clipped.iter().for_each(|ring| pen.ring(ring));
+        Ok(())
+    }
+
+    /// Encodes the features, leaving out the least important until the tile is small enough.
+    fn fitted(&mut self, cell: &Packed, options: &RenderOptions) -> Rendered {
+        let all = self.drawn.len();
+        loop {
+            let bytes = self.encoder.tile(cell, &self.drawn, &self.commands, options.extent);
+            let features = self.drawn.len();
+            if bytes.len() <= options.tile_bytes_max || features == 0 {
+                return Rendered { bytes, features, dropped: all - features };
+            }
+            // A little more than the excess goes each time, so that a few rounds are enough.
+            let keep = features * options.tile_bytes_max / bytes.len() * 15 / 16;
+            keep_heaviest(&mut self.drawn, keep.min(features - 1));
+        }
+    }
+
+    fn clear(&mut self) {
+        let kept = self.commands.capacity() + size_of::<TilePoint>() * (self.path.capacity() + self.rings.capacity());
+        if kept > KEPT_BYTES_MAX {
+            *self = Self::default();
+        }
+        self.commands.clear();
+        self.drawn.clear();
     }
 }
 
 /// Keeps so many features of all layers: those of most weight, and among equals those that draw the best lot by id.
-fn keep_heaviest(layers: &mut [TileLayer], keep: usize) {
-    let order = |feature: &TileFeature| (feature.weight, xxh3_64(&feature.id.to_le_bytes()));
-    let mut all: Vec<_> = layers.iter().flat_map(|layer| layer.features.iter().map(order)).collect();
+fn keep_heaviest(drawn: &mut Vec<Drawn>, keep: usize) {
+    let order = |feature: &Drawn| (feature.weight, xxh3_64(&feature.id.to_le_bytes()));
+    let mut all: Vec<_> = drawn.iter().map(order).collect();
     all.sort_unstable_by(|a, b| b.cmp(a));
     let Some(first_out) = all.get(keep).copied() else { return };
-    for layer in layers {
-        layer.features.retain(|feature| order(feature) > first_out);
-    }
+    drawn.retain(|feature| order(feature) > first_out);
 }

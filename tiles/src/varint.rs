@@ -14,6 +14,12 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
+/// How many bytes [`put_varint`] takes for a number.
+pub(crate) fn varint_bytes(number: u64) -> usize {
+    let bits = (u64::BITS - number.leading_zeros()).max(1);
+    bits.div_ceil(7) as usize
+}
+
 /// Small numbers of either sign to small numbers without.
 pub(crate) fn zigzag(number: i64) -> u64 {
     (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned()
@@ -109,6 +115,12 @@ mod tests {
             numbers.iter().for_each(|number| put_varint(&mut out, *number));
             let mut cursor = Cursor(&out);
             numbers.iter().all(|number| cursor.varint("it") == Ok(*number)) && cursor.0.is_empty()
+        }
+
+        fn lengths_are_known(number: u64, shift: u8) -> bool {
+            let mut out = Vec::new();
+            put_varint(&mut out, number >> (shift % 64));
+            out.len() == varint_bytes(number >> (shift % 64))
         }
 
         fn signs_come_back(number: i64) -> bool {

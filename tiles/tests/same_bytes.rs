@@ -9,12 +9,14 @@ use quickcheck::quickcheck;
 use watersmeet_tiles::cells;
 use watersmeet_tiles::cut::{cut, wrap};
 use watersmeet_tiles::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Ring, Vertex};
+use watersmeet_tiles::packed::{Packed, Zooms};
 use watersmeet_tiles::render::render;
 use watersmeet_tiles::{BuildOptions, Grid, Point, RenderOptions, TileCoord, TileSet, WORLD};
 
 fn options(archive_zoom: u8) -> BuildOptions {
     let render = RenderOptions { max_zoom: 8, ..RenderOptions::default() };
-    BuildOptions { render, archive_zoom: Some(archive_zoom), ..BuildOptions::default() }
+    // So small that cells are divided in different depths.
+    BuildOptions { render, archive_zoom: Some(archive_zoom), cell_bytes: Some(3000), ..BuildOptions::default() }
 }
 
 /// All tiles of a zoom that lie around a place, and their neighbours.
@@ -124,19 +126,21 @@ fn wild(list: &[(u32, u32, u8)]) -> Cell {
 }
 
 quickcheck! {
-    /// However many cuts lie between a tile and its source, and whether they were written and read again: the same bytes.
-    fn a_cut_leaves_no_trace(list: Vec<(u32, u32, u8)>, x: u32, y: u32, cuts: u8) -> bool {
+    /// However many cuts lie between a tile and its source, which zooms the last was packed for, and whether it was
+    /// written and read again: the same bytes.
+    fn a_cut_leaves_no_trace(list: Vec<(u32, u32, u8)>, x: u32, y: u32, cuts: u8, to: u8) -> bool {
         let options = RenderOptions { max_zoom: 7, ..RenderOptions::default() };
         let tile = TileCoord::new(6, x % 64, y % 64).unwrap();
         let world = wild(&list);
         let mut cell = world.clone();
         for zoom in (0..=6).filter(|zoom| cuts >> zoom & 1 == 1) {
             cell = cut(&cell, tile.ancestor(zoom), options.grid());
-            let bytes = cells::to_bytes(&cell, tile.ancestor(zoom));
-            cell = cells::from_bytes(&bytes, tile.ancestor(zoom)).unwrap();
         }
-        let draw = |cell: &Cell| render(cell, tile, &options, &|| false).unwrap().bytes;
-        draw(&cell) == draw(&world)
+        let packed = |cell: &Cell, to: u8| Packed::of(cell, Zooms { from: 6 - cuts % 4, to });
+        let draw = |cell: &Packed| render(cell, tile, &options, &|| false).unwrap().bytes;
+        let cell = packed(&cell, 6 + to % 3);
+        let read = cells::from_bytes(&cells::to_bytes(&cell, 7)).unwrap().packed;
+        draw(&cell) == draw(&packed(&world, 6)) && draw(&cell) == draw(&read)
     }
 
     fn wrapping_adds_nothing_to_the_middle_of_the_world(list: Vec<(u32, u32, u8)>) -> bool {
@@ -144,7 +148,9 @@ quickcheck! {
         let narrow = list.into_iter().map(|(x, y, zoom)| (x / 4 + (u32::MAX / 8 * 3), y, zoom)).collect::<Vec<_>>();
         let world = wild(&narrow);
         let tile = TileCoord::new(6, 32, 32).unwrap();
-        let draw = |cell: &Cell| render(cell, tile, &options, &|| false).unwrap().bytes;
+        let draw = |cell: &Cell| {
+            render(&Packed::of(cell, Zooms::only(6)), tile, &options, &|| false).unwrap().bytes
+        };
         draw(&world) == draw(&wrap(world.clone(), Grid::new(12, 64)))
     }
 }

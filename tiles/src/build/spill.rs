@@ -1,6 +1,6 @@
 //! Features that wait in a file, because memory would not hold them.
 //!
-//! One idea: a file holds chunks in the order of the source, each a cell as [`cells`](crate::cells) writes it, so that
+//! One idea: a file holds chunks in the order of the source, so that
 //! it can be read again chunk by chunk, cut, and written into the files of the four tiles below. Only what shows at
 //! the tile's own zoom is gathered on the way. Not here: the way down (see `walk`).
 
@@ -10,10 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::BuildError;
+use super::chunk;
 use super::layers::merge;
 use super::workplace::Workplace;
-use crate::cells;
-use crate::coord::TileCoord;
 use crate::feature::{Cell, CellLayer, Feature, Geometry, Ring, Vertex};
 use crate::options::BuildOptions;
 
@@ -57,7 +56,7 @@ impl Spill {
     fn write(&mut self) -> Result<(), BuildError> {
         self.memory_bytes += self.pending_bytes;
         self.pending_bytes = 0;
-        let chunk = cells::to_bytes(&merge(std::mem::take(&mut self.pending)), TileCoord::ROOT);
+        let chunk = chunk::to_bytes(&merge(std::mem::take(&mut self.pending)));
         let written = self.file.write_all(&(chunk.len() as u64).to_le_bytes());
         written.and_then(|()| self.file.write_all(&chunk)).map_err(|error| self.failed(error))
     }
@@ -83,7 +82,7 @@ impl Spilled {
     /// Reads the features chunk by chunk.
     pub(super) fn each(
         &self,
-        chunk: &mut dyn FnMut(Cell) -> Result<(), BuildError>,
+        visit: &mut dyn FnMut(Cell) -> Result<(), BuildError>,
     ) -> Result<(), BuildError> {
         let failed = |error| BuildError::Write { path: self.path.clone(), error };
         let mut file = BufReader::new(File::open(&self.path).map_err(failed)?);
@@ -95,8 +94,8 @@ impl Spilled {
             }
             let mut bytes = Vec::new();
             file.by_ref().take(u64::from_le_bytes(length)).read_to_end(&mut bytes).map_err(failed)?;
-            let cell = cells::from_bytes(&bytes, TileCoord::ROOT);
-            chunk(cell.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?)?;
+            let cell = chunk::from_bytes(&bytes);
+            visit(cell.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?)?;
         }
     }
 

@@ -14,22 +14,25 @@ use super::pieces::{Finished, Pieces};
 use super::read::World;
 use super::spill::{Spill, Spilled, shown};
 use super::workplace::Workplace;
-use crate::cells;
+use crate::cells::{self, Division};
 use crate::compress::Encoding;
 use crate::coord::TileCoord;
 use crate::cut::cut;
 use crate::feature::Cell;
-use crate::options::BuildOptions;
+use crate::options::{BuildOptions, CELL_BYTES_DEFAULT};
+use crate::packed::{Packed, Zooms};
 use crate::render::{Rendered, render};
 use crate::report::{BuildReport, Progress, Stage, ZoomReport};
 
-/// How cells are packed: they are unpacked while a client waits.
-pub(crate) const CELL_ENCODING: Encoding = Encoding::Zstd;
+/// How cells are packed: not at all, for they are opened while a client waits.
+pub(crate) const CELL_ENCODING: Encoding = Encoding::Identity;
 
 /// All tiles and cells of a set.
 pub(super) struct Walked {
     pub(super) tiles: Finished,
     pub(super) cells: Finished,
+    /// The zoom of the deepest cell.
+    pub(super) deepest_cell: u8,
 }
 
 struct Walker<'a> {
@@ -79,7 +82,9 @@ pub(super) fn walk(
         let entry = report.zooms.entry(zoom).or_default();
         *entry = ZoomReport { hidden_by_rank: entry.hidden_by_rank, ..drawn };
     }
-    let walked = Walked { tiles: walker.tiles.finish()?, cells: walker.cells.finish()? };
+    let (tiles, cells) = (walker.tiles.finish()?, walker.cells.finish()?);
+    let deepest = cells.pieces.last().and_then(|piece| TileCoord::from_number(piece.number));
+    let walked = Walked { tiles, cells, deepest_cell: deepest.map_or(archive_zoom, TileCoord::z) };
     report.cells = walked.cells.pieces.len() as u64;
     Ok(walked)
 }
@@ -146,7 +151,10 @@ impl Walker<'_> {
             return Ok(());
         }
         let stop = || self.progress.stopped();
-        let rendered = render(cell, tile, &self.options.render, &stop).map_err(|_| BuildError::Stopped)?;
+        let rendered = {
+            let shown = Packed::of(cell, Zooms::only(tile.z()));
+            render(&shown, tile, &self.options.render, &stop).map_err(|_| BuildError::Stopped)?
+        };
         let Rendered { bytes, dropped, .. } = rendered;
         if bytes.is_empty() {
             return Ok(());
@@ -166,11 +174,20 @@ impl Walker<'_> {
 
     /// Keeps what hangs below the last pre-rendered zoom.
     fn keep(&self, cell: &Cell, tile: TileCoord) -> Result<(), BuildError> {
-        if self.options.render.max_zoom > self.archive_zoom {
-            self.cells.add(tile.number(), &cells::to_bytes(cell, tile))?;
-            self.made.fetch_add(1, Ordering::Relaxed);
+        if self.options.render.max_zoom == self.archive_zoom {
+            return Ok(());
         }
-        Ok(())
+        let division = Division {
+            grid: self.options.render.grid(),
+            max_zoom: self.options.render.max_zoom,
+            cell_bytes: self.options.cell_bytes.unwrap_or(CELL_BYTES_DEFAULT),
+        };
+        cells::divide(cell, tile, division, &mut |tile, bytes| {
+            self.go_on()?;
+            self.cells.add(tile.number(), &bytes)?;
+            self.made.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
     }
 
     fn go_on(&self) -> Result<(), BuildError> {

@@ -36,7 +36,7 @@ impl Ranker {
     pub fn new(options: &RenderOptions, rules: &LayerRules) -> Self {
         let per_zoom = |square_units: f64| {
             let at = |z: u8| {
-                let unit = f64::from(options.grid().shift(z)).exp2();
+                let unit = options.grid().scale(z).unit();
                 square_units * unit * unit
             };
             (0..=options.max_zoom).map(at).collect()
