@@ -218,7 +218,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A column of so many items of `N` bytes.
-    fn column<const N: usize>(&mut self, count: usize, what: &'static str) -> Result<&'a [[u8; N]], Malformed> {
+    fn column<const N: usize>(
+        &mut self,
+        count: usize,
+        what: &'static str,
+    ) -> Result<&'a [[u8; N]], Malformed> {
         let bytes = count.checked_mul(N).ok_or(Malformed::Short(what))?;
         Ok(self.0.bytes(bytes, what)?.as_chunks().0)
     }
@@ -293,7 +297,8 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<(u32, u32)>, Malformed> {
         let keys = self.column::<N>(count, "the keys of tags")?;
         let values = self.column::<N>(count, "the values of tags")?;
-        let tags: Vec<_> = keys.iter().zip(values).map(|(key, value)| (number(*key), number(*value))).collect();
+        let tags: Vec<_> =
+            keys.iter().zip(values).map(|(key, value)| (number(*key), number(*value))).collect();
         let known = |&(key, value): &(u32, u32)| (key as usize) < words[0] && (value as usize) < words[1];
         if tags.iter().all(known) { Ok(tags) } else { Err(Malformed::TooLarge("a tag")) }
     }
@@ -340,7 +345,8 @@ fn assemble(
     layer.parts.reserve_exact(ends.len());
     for feature in features {
         let before = layer.parts.len();
-        let ends = ends.get(before..feature.parts_end as usize).ok_or(Malformed::TooLarge("the end of a part"))?;
+        let ends =
+            ends.get(before..feature.parts_end as usize).ok_or(Malformed::TooLarge("the end of a part"))?;
         for end in ends.iter().map(|end| u32::from_le_bytes(*end)) {
             if end < vertices || end as usize > layer.vertices.len() {
                 return Err(Malformed::TooLarge("the end of a part's vertices"));
@@ -440,7 +446,10 @@ mod tests {
         assert_eq!(opened.to_zoom, 14);
         assert_eq!(to_bytes(&opened.packed, 14), to_bytes(&all(), 14));
         let (ours, theirs) = (&all().layers[0], &opened.packed.layers[0]);
-        assert_eq!((&ours.features, &ours.parts, &ours.blocks), (&theirs.features, &theirs.parts, &theirs.blocks));
+        assert_eq!(
+            (&ours.features, &ours.parts, &ours.blocks),
+            (&theirs.features, &theirs.parts, &theirs.blocks)
+        );
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub fn cut(cell: &Cell, tile: TileCoord, grid: Grid) -> Cell {
 /// halves meet at the antimeridian becomes one when it is cleaned.
 #[must_use]
 pub fn wrap(mut cell: Cell, grid: Grid) -> Cell {
-    let view = View { sight: grid.sight(TileCoord::ROOT), dot_reach: grid.scale(0).world_units(DOT_REACH_UNITS) };
+    let view =
+        View { sight: grid.sight(TileCoord::ROOT), dot_reach: grid.scale(0).world_units(DOT_REACH_UNITS) };
     for feature in cell.layers.iter_mut().flat_map(|layer| &mut layer.features) {
         let copies = [-WORLD, WORLD].map(|by| moved(feature, by).and_then(|copy| view.feature(&copy)));
         for copy in copies.into_iter().flatten() {

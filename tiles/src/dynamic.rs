@@ -32,8 +32,9 @@ impl<R: ByteReader> Dynamic<R> {
     /// A renderer over an archive of cells, the shallowest of a zoom.
     #[must_use]
     pub fn new(cells: Archive<R>, cell_zoom: u8, options: RenderOptions) -> Self {
-        let weigh =
-            |_: &Place, cell: &Arc<Opened>| u32::try_from(cell.packed.memory_bytes() + 256).unwrap_or(u32::MAX);
+        let weigh = |_: &Place, cell: &Arc<Opened>| {
+            u32::try_from(cell.packed.memory_bytes() + 256).unwrap_or(u32::MAX)
+        };
         let kept = Cache::builder().max_capacity(CELLS_BYTES_MAX).weigher(weigh).build();
         Self { cells, cell_zoom, options, kept }
     }

@@ -289,7 +289,9 @@ impl PackedLayer {
     }
 
     /// Each feature with the ranges of its tags and parts.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (&PackedFeature, std::ops::Range<u32>, std::ops::Range<usize>)> {
+    pub(crate) fn each(
+        &self,
+    ) -> impl Iterator<Item = (&PackedFeature, std::ops::Range<u32>, std::ops::Range<usize>)> {
         let mut before = (0, 0);
         self.features.iter().map(move |feature| {
             let (tags, parts) = before;

@@ -242,7 +242,8 @@ impl Painter {
     }
 
     fn clear(&mut self) {
-        let kept = self.commands.capacity() + size_of::<TilePoint>() * (self.path.capacity() + self.rings.capacity());
+        let kept = self.commands.capacity()
+            + size_of::<TilePoint>() * (self.path.capacity() + self.rings.capacity());
         if kept > KEPT_BYTES_MAX {
             *self = Self::default();
         }

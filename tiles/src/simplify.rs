@@ -208,16 +208,25 @@ mod tests {
         let vertices = [(0, 0, 0), (unit, 0, 1), (2 * unit, 0, 0), (2 * unit + 1, 5, 0)]
             .map(|(x, y, zoom)| Vertex { x, y, zoom });
         let mut out = Vec::new();
-        rounding.path(Path { vertices: &vertices, blocks: &blocks(&vertices) }, &mut out, &mut Watch::new(&|| false)).unwrap();
+        rounding
+            .path(
+                Path { vertices: &vertices, blocks: &blocks(&vertices) },
+                &mut out,
+                &mut Watch::new(&|| false),
+            )
+            .unwrap();
         assert_eq!(out, [TilePoint { x: 0, y: 0 }, TilePoint { x: 2, y: 0 }]);
     }
 
     #[test]
     fn blocks_on_one_side_are_their_first_and_last_vertex() {
         let rounding = Rounding::new(TileCoord::new(4, 0, 0).unwrap(), Grid::new(12, 64));
-        let far: Vec<_> = (0..1000).map(|i| Vertex { x: (1 << 29) + i * 10_000, y: 0, zoom: (i % 3) as u8 + 3 }).collect();
+        let far: Vec<_> =
+            (0..1000).map(|i| Vertex { x: (1 << 29) + i * 10_000, y: 0, zoom: (i % 3) as u8 + 3 }).collect();
         let mut out = Vec::new();
-        rounding.path(Path { vertices: &far, blocks: &blocks(&far) }, &mut out, &mut Watch::new(&|| false)).unwrap();
+        rounding
+            .path(Path { vertices: &far, blocks: &blocks(&far) }, &mut out, &mut Watch::new(&|| false))
+            .unwrap();
         assert_eq!(out, [0, 999].map(|i: usize| rounding.point(far[i].x, far[i].y)));
     }
 

@@ -16,7 +16,12 @@ use watersmeet_tiles::{BuildOptions, Grid, Point, RenderOptions, TileCoord, Tile
 fn options(archive_zoom: u8) -> BuildOptions {
     let render = RenderOptions { max_zoom: 8, ..RenderOptions::default() };
     // So small that cells are divided in different depths.
-    BuildOptions { render, archive_zoom: Some(archive_zoom), cell_bytes: Some(3000), ..BuildOptions::default() }
+    BuildOptions {
+        render,
+        archive_zoom: Some(archive_zoom),
+        cell_bytes: Some(3000),
+        ..BuildOptions::default()
+    }
 }
 
 /// All tiles of a zoom that lie around a place, and their neighbours.

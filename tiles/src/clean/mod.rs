@@ -61,7 +61,8 @@ impl Cleaner {
             self.outlines[index].parent = self.parent(rings, index)?;
         }
         for outer in (0..rings.len()).filter(|index| self.outlines[*index].doubled_area > 0) {
-            let holes = (0..rings.len()).filter(|index| *index != outer && self.outlines[*index].parent == outer);
+            let holes =
+                (0..rings.len()).filter(|index| *index != outer && self.outlines[*index].parent == outer);
             self.order.push(outer);
             self.order.extend(holes);
         }
@@ -125,7 +126,10 @@ fn outline(ring: &[TilePoint]) -> Outline {
 
 impl Outline {
     fn holds(&self, other: &Self) -> bool {
-        self.min.x < other.min.x && self.max.x > other.max.x && self.min.y < other.min.y && self.max.y > other.max.y
+        self.min.x < other.min.x
+            && self.max.x > other.max.x
+            && self.min.y < other.min.y
+            && self.max.y > other.max.y
     }
 }
 
@@ -173,7 +177,7 @@ pub(crate) mod tests {
     #[test]
     fn a_bow_tie_becomes_two_triangles() {
         let bow_tie = ring(&[(0, 0), (10, 10), (10, 0), (0, 10)]);
-        assert!(Cleaner::default().order(&paths(&[bow_tie.clone()])).is_none());
+        assert!(Cleaner::default().order(&paths(std::slice::from_ref(&bow_tie))).is_none());
         assert_eq!(cleaned(&[bow_tie]).1, [50, 50]);
     }
 
@@ -195,7 +199,8 @@ pub(crate) mod tests {
 
     #[test]
     fn rings_are_put_in_order_only_when_they_are_polygons() {
-        let square = |at: i64, side: i64| ring(&[(at, at), (at + side, at), (at + side, at + side), (at, at + side)]);
+        let square =
+            |at: i64, side: i64| ring(&[(at, at), (at + side, at), (at + side, at + side), (at, at + side)]);
         let hole = |at: i64, side: i64| square(at, side).into_iter().rev().collect::<Vec<_>>();
         let mut cleaner = Cleaner::default();
         let mut order = |rings: &[Vec<TilePoint>]| cleaner.order(&paths(rings)).map(<[_]>::to_vec);
@@ -203,7 +208,10 @@ pub(crate) mod tests {
         assert_eq!(order(&[hole(0, 10)]), None);
         // An island in a lake, the lake's land last.
         assert_eq!(order(&[hole(10, 50), square(20, 10), square(0, 100)]), Some(vec![1, 2, 0]));
-        assert_eq!(order(&[square(0, 100), square(200, 10), hole(202, 2), hole(5, 5)]), Some(vec![0, 3, 1, 2]));
+        assert_eq!(
+            order(&[square(0, 100), square(200, 10), hole(202, 2), hole(5, 5)]),
+            Some(vec![0, 3, 1, 2])
+        );
         assert_eq!(order(&[square(0, 100), square(10, 10)]), None, "land in land");
         assert_eq!(order(&[square(0, 100), hole(10, 50), hole(20, 10)]), None, "a hole in a hole");
         assert_eq!(order(&[square(0, 100), hole(200, 10)]), None, "a hole in nothing");

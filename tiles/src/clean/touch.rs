@@ -48,7 +48,8 @@ impl Touch {
     }
 
     fn any_two_touch(&self) -> bool {
-        let pairs = self.edges.iter().enumerate().flat_map(|(i, a)| self.edges[i + 1..].iter().map(move |b| (a, b)));
+        let pairs =
+            self.edges.iter().enumerate().flat_map(|(i, a)| self.edges[i + 1..].iter().map(move |b| (a, b)));
         pairs.into_iter().any(|(a, b)| a.touches(b))
     }
 
@@ -204,6 +205,7 @@ mod tests {
     }
 
     /// A star of so many corners around a place; it does not touch itself.
+    #[expect(clippy::cast_possible_truncation, reason = "a few thousand units")]
     fn star(corners: i32, x: f64, y: f64, radius: f64) -> Vec<(i64, i64)> {
         let corner = |index: i32| {
             let angle = std::f64::consts::TAU * f64::from(index) / f64::from(corners);
@@ -231,7 +233,7 @@ mod tests {
             vec![(0, 0), (10, 0), (5, 5), (10, 10), (0, 10), (5, 5)],
         ];
         for ring in touching {
-            assert!(Touch::default().may_touch(&rings(&[ring.clone()])), "{ring:?}");
+            assert!(Touch::default().may_touch(&rings(std::slice::from_ref(&ring))), "{ring:?}");
             // And also among many others.
             let many = rings(&[ring.clone(), star(300, 2000.0, 2000.0, 1500.0)]);
             assert!(Touch::default().may_touch(&many), "{ring:?}");
@@ -249,7 +251,7 @@ mod tests {
             let mut touch = Touch::default();
             let said = touch.may_touch(&rings);
             let folds = rings.iter().enumerate().any(|(index, ring)| {
-                folds_back(&touch.edges.get(rings.start(index)..rings.start(index) + ring.len()).unwrap_or_default())
+                folds_back(touch.edges.get(rings.start(index)..rings.start(index) + ring.len()).unwrap_or_default())
             });
             said || !(folds || touch.any_two_touch())
         }

@@ -243,12 +243,13 @@ mod tests {
 
     #[test]
     fn an_area_that_enters_twice_is_two_rings() {
-        let comb = [(-500, 10), (100, 10), (100, 20), (-300, 20), (-300, 30), (100, 30), (100, 40), (-500, 40)];
+        let comb =
+            [(-500, 10), (100, 10), (100, 20), (-300, 20), (-300, 30), (100, 30), (100, 40), (-500, 40)];
         let teeth = clipped(&[&comb]).unwrap();
-        assert_eq!(teeth, [
-            [(-64, 30), (100, 30), (100, 40), (-64, 40)],
-            [(-64, 10), (100, 10), (100, 20), (-64, 20)],
-        ]);
+        assert_eq!(
+            teeth,
+            [[(-64, 30), (100, 30), (100, 40), (-64, 40)], [(-64, 10), (100, 10), (100, 20), (-64, 20)],]
+        );
     }
 
     #[test]
@@ -256,7 +257,16 @@ mod tests {
         let hole = [(4000, 100), (4000, 200), (5000, 200), (5000, 100)];
         let small = [(10, 10), (10, 20), (20, 20), (20, 10)];
         let rings = clipped(&[&FAR, &hole, &small]).unwrap();
-        let bay = [(4160, 200), (4160, 4160), (-64, 4160), (-64, -64), (4160, -64), (4160, 100), (4000, 100), (4000, 200)];
+        let bay = [
+            (4160, 200),
+            (4160, 4160),
+            (-64, 4160),
+            (-64, -64),
+            (4160, -64),
+            (4160, 100),
+            (4000, 100),
+            (4000, 200),
+        ];
         assert_eq!(rings[0].len(), 8);
         let turn = rings[0].iter().position(|point| *point == bay[0]).unwrap();
         assert_eq!([&rings[0][turn..], &rings[0][..turn]].concat(), bay);
@@ -266,9 +276,8 @@ mod tests {
     #[test]
     fn rings_that_contradict_each_other_are_told() {
         // Two overlapping areas across the western side: two exits in a row.
-        let [a, b] = [[10, 100], [50, 150]].map(|[top, bottom]: [i64; 2]| {
-            [(-500, top), (100, top), (100, bottom), (-500, bottom)]
-        });
+        let [a, b] = [[10, 100], [50, 150]]
+            .map(|[top, bottom]: [i64; 2]| [(-500, top), (100, top), (100, bottom), (-500, bottom)]);
         assert_eq!(clipped(&[&a, &b]), None);
     }
 }
