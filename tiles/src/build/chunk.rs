@@ -20,8 +20,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::coord::Point;
 use crate::cells::put_value;
+use crate::coord::Point;
 use crate::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Ring, Value, Vertex};
 use crate::varint::{Cursor, Malformed, put_varint, zigzag};
 

@@ -14,8 +14,8 @@
 //! | `pieces` | tiles as they are made, and the archive in the end |
 //! | `workplace` | the files of a build that is under way |
 
-pub(crate) mod layers;
 mod chunk;
+pub(crate) mod layers;
 mod pieces;
 mod read;
 mod skeleton;
@@ -194,7 +194,8 @@ pub fn build_from(
     let content = metadata::content(hashes().map(|piece| (piece.number, piece.hash)), &about);
     report.archive_bytes = walked.tiles.write(&workplace.path(ARCHIVE), &about.archive(&content))?;
     if report.cells > 0 {
-        report.cells_bytes = walked.cells.write(&workplace.path(CELLS), &about.cells(&content, walked.deepest_cell))?;
+        report.cells_bytes =
+            walked.cells.write(&workplace.path(CELLS), &about.cells(&content, walked.deepest_cell))?;
     }
     report.content = content;
     if progress.stopped() {

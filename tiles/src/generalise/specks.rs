@@ -133,7 +133,7 @@ impl Sum {
 /// Twice the area of a dot in square world units, at least 1.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an area of the world's at most")]
 fn enough(options: &RenderOptions, zoom: u8) -> u64 {
-    let unit = f64::from(options.grid().shift(zoom)).exp2();
+    let unit = options.grid().scale(zoom).unit();
     (2.0 * options.dot_area * unit * unit).max(1.0) as u64
 }
 
