@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         ["crdt", "--quick"] => crdt::compare(50),
         ["crdt", "one", subject, workload, scale, look] => crdt::one(subject, workload, scale, look),
         ["sync", ref arguments @ ..] if sync::compare(arguments) => {}
+        ["tiles", "constant", port, bytes] if tiles::constant(port, bytes) => {}
         ["tiles", ref arguments @ ..] if tiles::compare(arguments) => {}
         ["codec"] => codec::run(),
         _ => {

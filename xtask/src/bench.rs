@@ -12,13 +12,18 @@ const PROFILE: [&str; 3] = [
     "profile.measured.codegen-units=1",
 ];
 
+/// Also builds the peer that takes longest to build.
+const BUILD_MARTIN: &str = "--build-martin";
+
 /// Builds what `options` ask for, and measures it.
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), Error> {
     // Our program is a process of its own, beside the harness.
     let ours = || run::run(&mut measured(root, &["build", "-p", "watersmeet"]));
+    let (for_us, for_harness): (Vec<&String>, Vec<&String>) =
+        options.iter().partition(|option| *option == BUILD_MARTIN);
     let harness = |features: &str| {
         let harness = ["run", "-p", "watersmeet-bench", "--features", features, "--"];
-        run::run(measured(root, &harness).args(options))
+        run::run(measured(root, &harness).args(&for_harness))
     };
     match options.first().map(String::as_str) {
         Some("sync") => {
@@ -30,7 +35,7 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), Error> {
         }
         Some("tiles") => {
             ours()?;
-            tiles::prepare(root);
+            tiles::prepare(root, !for_us.is_empty());
             harness("")
         }
         _ => harness("peers"),

@@ -27,7 +27,7 @@ usage: cargo xtask COMMAND
   bench crdt [--quick]             measure, side by side with the peers; writes target/bench/crdt.json
   bench sync [--quick] [--rounds N] [--peer NAME]... [--only TEXT]
                                    the server under load, beside other servers; writes target/bench/sync.json
-  bench tiles [--quick] [--rounds N] [--peer NAME]... [--only TEXT]
+  bench tiles [--quick] [--rounds N] [--peer NAME]... [--only TEXT] [--build-martin]
                                    the tile engine beside others; writes target/bench/tiles.json
   schemathesis                     ask a server as its OpenAPI document says one can; installs schemathesis under target/
   fuzz [--seconds N] [TARGET]      feed every decoder and session with bytes from strangers, for N seconds each (60)

