@@ -158,6 +158,14 @@ impl Writer {
         self.note(result)
     }
 
+    /// Tidies the store, unless it is known to fail.
+    fn tidy(&self) {
+        if self.standing.borrow().is_sound() {
+            // Nobody waits for it, and whoever comes next hears of it.
+            let _ = self.note(self.store.tidy());
+        }
+    }
+
     fn check(&self) -> Result<(), Arc<StoreError>> {
         self.note(self.store.check())
     }
@@ -206,6 +214,9 @@ fn work(writer: &Writer, jobs: &mut Vec<Job>) -> bool {
     }
     trace::transaction(&spans).in_scope(|| append(writer, &records, authors));
     drop(spans);
+    if !records.is_empty() {
+        writer.tidy();
+    }
     check(writer, checks);
     open
 }

@@ -205,6 +205,37 @@ async fn a_database_that_may_not_grow_refuses_edits_until_it_may() {
     server.stop().await;
 }
 
+/// What was appended when the log could not be moved is safe and acknowledged; what comes after that waits until the store
+/// works again, as in any other outage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_moved_is_an_outage_that_loses_nothing() {
+    let folder = Folder::fresh();
+    let store = Faulty::open(&folder, false);
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits { mend: hour, mend_max: hour, health_kept: Duration::ZERO, ..Limits::default() };
+    let server = start(Shared(store.clone()), limits).await;
+    let (_client, document) = server.open("map").await;
+    store.tidy_fails.store(true, Ordering::SeqCst);
+    document.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+    patiently("durable", document.durable()).await.unwrap();
+    patiently("it is told", async {
+        while !server.get("/metrics").await.contains("\nwatersmeet_store_failing 1") {}
+    })
+    .await;
+    let mut events = document.events();
+    document.edit(|tx| tx.increment(&["count"], 1)).unwrap();
+    patiently("a refusal", async {
+        while !matches!(events.recv().await.unwrap(), watersmeet_client::Event::Refused { .. }) {}
+    })
+    .await;
+    assert_eq!(document.status().not_on_server, 1);
+    // Which looks whether it works.
+    assert!(server.health().await.starts_with("HTTP/1.1 200 "));
+    patiently("durable after all", document.durable()).await.unwrap();
+    assert_eq!(count(&replay(&store.inner, "map")), 2);
+    server.stop().await;
+}
+
 /// A disk that hangs holds up the end no longer than the operator allows; what was written before is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_hangs_does_not_keep_the_server_from_ending() {

@@ -116,6 +116,16 @@ pub trait Store: Send + Sync + 'static {
     /// If an append would fail, as far as can be told.
     fn check(&self) -> Result<(), StoreError>;
 
+    /// Does what is to be done now and then, so that the store stays small and starts fast. It is called when what was
+    /// appended has been answered, and waits for nothing that was.
+    ///
+    /// # Errors
+    /// If that failed. What was appended is safe nonetheless; but the store counts as failing until a
+    /// [`check`](Self::check) succeeds.
+    fn tidy(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Leaves everything tidy; nothing more will be written. What was appended is safe without it.
     ///
     /// # Errors

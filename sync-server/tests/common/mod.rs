@@ -51,6 +51,8 @@ impl Drop for Folder {
 pub(crate) struct Faulty {
     pub(crate) inner: Sqlite,
     pub(crate) fails: AtomicBool,
+    /// Whether moving the log into the database fails, the next time.
+    pub(crate) tidy_fails: AtomicBool,
     pub(crate) failures: AtomicUsize,
     /// Whether a failing append writes nonetheless, as a disk may that answers too late.
     writes_nonetheless: bool,
@@ -67,6 +69,7 @@ impl Faulty {
         Arc::new(Faulty {
             inner: Sqlite::open(&folder.0).unwrap(),
             fails: AtomicBool::new(false),
+            tidy_fails: AtomicBool::new(false),
             failures: AtomicUsize::new(0),
             writes_nonetheless,
             appends: AtomicUsize::new(0),
@@ -111,6 +114,14 @@ impl Store for Shared {
         }
         self.0.appends.fetch_add(1, Ordering::SeqCst);
         self.0.inner.append(records)
+    }
+
+    fn tidy(&self) -> Result<(), StoreError> {
+        if self.0.tidy_fails.swap(false, Ordering::SeqCst) {
+            Err(Faulty::fault())
+        } else {
+            self.0.inner.tidy()
+        }
     }
 
     fn compact(&self, document: &str, upto: u64, state: &[u8]) -> Result<(), StoreError> {

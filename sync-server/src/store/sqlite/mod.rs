@@ -14,6 +14,8 @@ mod backup;
 mod check;
 mod rows;
 mod schema;
+mod settle;
+mod turns;
 mod wal;
 mod writer;
 
@@ -26,23 +28,21 @@ use rusqlite::{Connection, OpenFlags};
 use schema::parts_of;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use turns::Turns;
 use watersmeet_crdt::ReplicaId;
-use writer::{Writer, sweep_rows};
+use writer::Writer;
 
-/// Pages in the write-ahead log, about, before they are moved into the database: 32 MiB. The more, the more often a
-/// page that is written again and again is moved only once; the less, the sooner a start after a crash is through.
-const LOG_PAGES: u32 = 8_192;
-/// Bytes that the log keeps of its file when it begins anew.
-const LOG_BYTES_KEPT: u32 = 64 << 20;
+/// Rows that one transaction removes, or one look at a document's chain passes.
+const SWEEP_ROWS: usize = 256;
 
 /// Documents in one database file. See [`Store`] for what it promises.
 #[derive(Debug)]
 pub struct Sqlite {
     file: PathBuf,
-    writer: Mutex<Writer>,
+    turns: Turns,
     /// Reads while the writer waits for the disk.
-    reader: Mutex<Connection>,
+    reader: Arc<Mutex<Connection>>,
     /// One compaction at a time.
     compacting: Mutex<()>,
     /// Held, and so locked, as long as the store lives.
@@ -61,22 +61,22 @@ impl Sqlite {
         let file = file_in(folder);
         mend_log(folder)?;
         check_log(folder)?;
-        let mut writer = Connection::open(&file).map_err(open_error)?;
-        configure(&writer).map_err(open_error)?;
-        schema::prepare(&mut writer, folder)?;
-        let writer = Writer::new(writer).map_err(|fault| match fault {
+        let connect = || {
+            settle::settle(&file, settle::PATIENCE_AT_START)?;
+            writer::open_to_write(&file)
+        };
+        let mut connection = connect().map_err(open_error)?;
+        if schema::prepare(&mut connection, folder)? {
+            // So that the tables are never in the log alone.
+            drop(connection);
+            connection = connect().map_err(open_error)?;
+        }
+        let reader = Arc::new(Mutex::new(writer::open_to_read(&file).map_err(open_error)?));
+        let writer = Writer::new(file.clone(), connection, reader.clone()).map_err(|fault| match fault {
             Fault::Sql(source) => open_error(source),
             Fault::Flaw(flaw) => StoreError::Damaged { file: file.clone(), flaw },
         })?;
-        let reader =
-            Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(open_error)?;
-        Ok(Sqlite {
-            file,
-            writer: Mutex::new(writer),
-            reader: Mutex::new(reader),
-            compacting: Mutex::new(()),
-            _lock: lock,
-        })
+        Ok(Sqlite { file, turns: Turns::new(writer), reader, compacting: Mutex::new(()), _lock: lock })
     }
 
     /// Refuses to let the database grow beyond `bytes`, as a full disk would. It does not shrink if it is larger.
@@ -84,17 +84,7 @@ impl Sqlite {
     /// # Errors
     /// If SQLite refuses.
     pub fn limit_bytes(&self, bytes: u64) -> Result<(), StoreError> {
-        let writer = self.writer();
-        let connection = writer.connection();
-        let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let pages = (bytes / u64::from(page.max(1))).clamp(1, u64::from(u32::MAX) - 1);
-        connection.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |_| Ok(()))?;
-        Ok(())
-    }
-
-    /// Of no harm after a panic: a transaction that was not committed is rolled back when it is dropped.
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.turns.writer().limit_bytes(bytes)?)
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -117,7 +107,19 @@ impl Sqlite {
 
     /// One step of a compaction. Others get to write between two.
     fn step<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, Fault>) -> Result<T, StoreError> {
-        work(&mut self.writer()).map_err(|fault| self.write_error(fault))
+        self.turns.step(work).map_err(|fault| self.write_error(fault))
+    }
+
+    /// The numbers of a document's deltas, from `upto` backwards. Nobody else has to wait for all of them.
+    fn numbers_back(&self, document: i64, upto: i64) -> Result<Vec<i64>, StoreError> {
+        let (mut numbers, mut from) = (Vec::new(), Some(upto));
+        while let Some(number) = from {
+            let (more, before) = rows::numbers_back(&self.reader(), document, number, SWEEP_ROWS)
+                .map_err(|fault| self.lookup_error("the log of a document", fault))?;
+            numbers.extend(more);
+            from = before;
+        }
+        Ok(numbers)
     }
 }
 
@@ -200,23 +202,6 @@ fn sync_entry(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn configure(writer: &Connection) -> rusqlite::Result<()> {
-    writer.pragma_update(None, "journal_mode", "WAL")?;
-    // Sync the log at every commit: what is acknowledged survives the loss of power.
-    writer.pragma_update(None, "synchronous", "FULL")?;
-    // On systems where a sync alone leaves it in the disk's own cache.
-    writer.pragma_update(None, "fullfsync", true)?;
-    writer.pragma_update(None, "checkpoint_fullfsync", true)?;
-    writer.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    // What the log grew to beside a long reader is given back when it begins anew.
-    writer.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
-    // Notice a page that makes no sense before following where it points.
-    writer.pragma_update(None, "cell_size_check", true)?;
-    // Rooms come and go by name, each with a handful of statements.
-    writer.set_prepared_statement_cache_capacity(32);
-    Ok(())
-}
-
 impl Store for Sqlite {
     fn load(&self, document: &str) -> Result<Saved, StoreError> {
         let in_transaction = |reader: &mut Connection| {
@@ -231,13 +216,15 @@ impl Store for Sqlite {
     }
 
     fn append(&self, records: &[Record]) -> Result<Vec<u64>, StoreError> {
-        self.writer().append(records).map_err(|fault| self.write_error(fault))
+        self.turns.append(|writer| writer.append(records)).map_err(|fault| self.write_error(fault))
     }
 
     fn compact(&self, document: &str, upto: u64, state: &[u8]) -> Result<(), StoreError> {
         let _one_at_a_time = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         let upto = i64::try_from(upto).unwrap_or(i64::MAX);
-        let Some(head) = self.step(|writer| writer.head(document))? else { return Ok(()) };
+        let head = rows::head(&self.reader(), document);
+        let head = head.map_err(|fault| self.lookup_error("the entry of a document", fault))?;
+        let Some(head) = head else { return Ok(()) };
         if !(head.snapshot + 1..=head.last).contains(&upto) {
             return Ok(());
         }
@@ -248,8 +235,9 @@ impl Store for Sqlite {
         }
         self.step(|writer| writer.switch(document, upto))?;
         while self.step(|writer| writer.sweep_part(head.id, upto))? {}
-        let old = self.step(|writer| writer.old_deltas(head.id, upto))?;
-        old.chunks(sweep_rows()).try_for_each(|numbers| self.step(|writer| writer.sweep_deltas(numbers)))
+        // The oldest first: so what is left, if it fails on the way, can still be found from the newest backwards.
+        let old = self.numbers_back(head.id, upto)?;
+        old.rchunks(SWEEP_ROWS).try_for_each(|numbers| self.step(|writer| writer.sweep_deltas(numbers)))
     }
 
     fn owner(&self, replica: ReplicaId) -> Result<Option<String>, StoreError> {
@@ -263,12 +251,16 @@ impl Store for Sqlite {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        self.writer().check().map_err(|fault| self.write_error(fault))
+        self.turns.writer().check().map_err(|fault| self.write_error(fault))
+    }
+
+    fn tidy(&self) -> Result<(), StoreError> {
+        self.turns.writer().tidy().map_err(|fault| self.write_error(fault))
     }
 
     fn close(&self) -> Result<(), StoreError> {
         // So that a copy of the one file is a copy of the whole.
-        self.writer().settle().map_err(|fault| self.write_error(fault))
+        self.turns.writer().settle().map_err(|fault| self.write_error(fault))
     }
 }
 

@@ -145,6 +145,26 @@ fn tail(connection: &Connection, name: &str, head: Head) -> Result<Vec<(u64, Vec
     Ok(deltas)
 }
 
+/// Up to `limit` numbers of a document's deltas, from `number` backwards, and where to go on.
+pub(super) fn numbers_back(
+    connection: &Connection,
+    document: i64,
+    number: i64,
+    limit: usize,
+) -> Result<(Vec<i64>, Option<i64>), Fault> {
+    let mut statement =
+        connection.prepare_cached("SELECT previous FROM deltas WHERE number = ?1 AND document = ?2")?;
+    let (mut numbers, mut from) = (Vec::new(), Some(number));
+    while numbers.len() < limit
+        && let Some(number) = from
+    {
+        let previous: Option<i64> = statement.query_row([number, document], |row| row.get(0)).optional()?;
+        numbers.extend(previous.map(|_| number));
+        from = previous.filter(|previous| *previous < number);
+    }
+    Ok((numbers, from))
+}
+
 /// Whose a replica is, if it is somebody's.
 pub(super) fn owner(connection: &Connection, replica: i64) -> Result<Option<String>, Fault> {
     let found = connection

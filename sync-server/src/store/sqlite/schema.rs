@@ -42,13 +42,13 @@ const TABLES: &str = "
     INSERT INTO checks VALUES (0, 0, NULL);
 ";
 
-/// Makes the tables, or makes them of an earlier release's, in one transaction.
-pub(super) fn prepare(connection: &mut Connection, folder: &Path) -> Result<(), StoreError> {
+/// Makes the tables, or makes them of an earlier release's, in one transaction; false if they are there.
+pub(super) fn prepare(connection: &mut Connection, folder: &Path) -> Result<bool, StoreError> {
     let open_error = |source| StoreError::Open { folder: folder.to_owned(), source };
     let found: u32 =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open_error)?;
     let make: fn(&Transaction<'_>) -> rusqlite::Result<()> = match found {
-        SCHEMA => return Ok(()),
+        SCHEMA => return Ok(false),
         0 => |transaction| transaction.execute_batch(TABLES),
         1 => migrate_from_1,
         found => return Err(StoreError::Schema { folder: folder.to_owned(), found, known: SCHEMA }),
@@ -59,7 +59,7 @@ pub(super) fn prepare(connection: &mut Connection, folder: &Path) -> Result<(), 
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()
     };
-    in_transaction(connection).map_err(open_error)
+    in_transaction(connection).map(|()| true).map_err(open_error)
 }
 
 /// Schema 1 had no checksums, no claims, whole snapshots, and found deltas by an index in place of a chain.

@@ -2,51 +2,171 @@
 //!
 //! **A sync that failed is never repeated as if it could succeed.** After a failed fsync the system may have dropped
 //! what was to be written and call the next fsync a success; so nothing may come to rest on what was written before
-//! the failure and not known to be on the disk. SQLite keeps to that: a transaction whose sync failed is rolled back,
-//! the next one writes its own bytes over the same place of the write-ahead log and syncs those, and a checkpoint
-//! whose sync failed is done again from the log, page by page. And before anything is written after a failure, or read
-//! after opening, the whole log is moved into the database and both are synced: what was found in the log, and
-//! perhaps only in the system's memory, is thereby written anew.
+//! the failure and not known to be on the disk. SQLite keeps to that in the log: a transaction whose sync failed is
+//! rolled back, and the next one writes its own bytes over the same place and syncs those. But of what it has moved from
+//! the log into the database it writes nothing again, synced or not. So before anything is written after a failure, of a
+//! commit or of a move, and before anything is read after opening, everything that the log has is moved anew
+//! ([`settle`](super::settle)), and for that all connections are closed and opened again.
+//!
+//! The log is moved when it has grown, by [`Writer::tidy`] and not by SQLite's own `wal_autocheckpoint`, which keeps
+//! silent about failures.
 
 use super::rows::{self, Fault, Head, sum_of_head};
 use super::schema::{self, parts_of, put_claim, put_delta, put_part};
+use super::settle::{PATIENCE, settle, write_ahead};
 use crate::store::{Flaw, Record};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Documents whose entries are remembered. Beyond it all are forgotten, and looked up again.
 const HEADS_MAX: usize = 16_384;
-/// Rows that one transaction removes.
-const SWEEP_ROWS: usize = 256;
 /// Bytes that a check finds room for.
 const CHECK_BYTES: i64 = 64 << 10;
+
+/// Pages in the write-ahead log, about, before they are moved into the database: 32 MiB. The more, the more often a
+/// page that is written again and again is moved only once; the less, the sooner a start after a crash is through.
+const LOG_PAGES: u32 = 8_192;
+/// Bytes that the log keeps of its file when it begins anew.
+const LOG_BYTES_KEPT: u32 = 64 << 20;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Writer {
+    file: PathBuf,
     connection: Connection,
+    /// Closed with the other when the log is moved anew.
+    reader: Arc<Mutex<Connection>>,
     /// The number of the next delta.
     next: i64,
     heads: HashMap<Arc<str>, Head>,
     /// Whether something failed since the disk was last known to have everything.
     suspect: bool,
+    /// Whether the connections could not be opened again.
+    closed: bool,
+    /// How often something was appended.
+    pub(super) appends: u64,
+    pages_max: u32,
+    /// [`LOG_PAGES`], but in tests.
+    pub(super) log_pages: u32,
+}
+
+/// A connection that writes.
+pub(super) fn open_to_write(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    write_ahead(&connection)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // Closing it moves nothing: it may be closed because that failed.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // What the log grew to beside a long reader is given back when it begins anew.
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    // Notice a page that makes no sense before following where it points.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    // Rooms come and go by name, each with a handful of statements.
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
 impl Writer {
-    /// Takes over a connection to a database whose tables are there.
-    pub(super) fn new(connection: Connection) -> Result<Self, Fault> {
-        settle(&connection)?;
+    /// Takes over a connection to a database whose tables are there and that is settled, and the one that reads it.
+    pub(super) fn new(
+        file: PathBuf,
+        connection: Connection,
+        reader: Arc<Mutex<Connection>>,
+    ) -> Result<Self, Fault> {
         let list = schema::read_list(&connection)?;
         for document in &list.altered {
             tracing::error!(document, "the document's entry in the store is damaged; it cannot be opened");
         }
-        Ok(Writer { connection, next: list.last + 1, heads: HashMap::new(), suspect: false })
+        let (heads, pages_max) = (HashMap::new(), u32::MAX - 1);
+        let (next, appends, log_pages) = (list.last + 1, 0, LOG_PAGES);
+        Ok(Writer {
+            file,
+            connection,
+            reader,
+            next,
+            heads,
+            suspect: false,
+            closed: false,
+            appends,
+            pages_max,
+            log_pages,
+        })
     }
 
-    /// For settings and tests.
+    /// For tests.
+    #[cfg(test)]
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Refuses to let the database grow beyond `bytes`.
+    pub(super) fn limit_bytes(&mut self, bytes: u64) -> rusqlite::Result<()> {
+        let page: u32 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = bytes / u64::from(page.max(1));
+        self.pages_max = u32::try_from(pages).unwrap_or(u32::MAX - 1).clamp(1, u32::MAX - 1);
+        self.limit()
+    }
+
+    fn limit(&self) -> rusqlite::Result<()> {
+        let limit = format!("PRAGMA max_page_count = {}", self.pages_max);
+        self.connection.query_row(&limit, (), |_| Ok(()))
+    }
+
+    /// Moves everything from the log into the one file, on the disk, whatever has failed before.
+    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+        self.suspect = true;
+        if !self.closed {
+            // On a disk that takes nothing what is closed could not be opened again, not even to be read.
+            self.attempt(|transaction, _| try_out(transaction))?;
+        }
+        let reader = self.reader.clone();
+        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        self.heads.clear();
+        self.closed = true;
+        // In place of the two, through which nothing can be read or written while they are closed.
+        (self.connection, *reader) = (Connection::open_in_memory()?, Connection::open_in_memory()?);
+        let settled = settle(&self.file, PATIENCE);
+        // Even if it failed: what can be read is read.
+        *reader = open_to_read(&self.file)?;
+        self.connection = open_to_write(&self.file)?;
+        self.limit()?;
+        self.closed = false;
+        settled?;
+        self.suspect = false;
+        Ok(())
+    }
+
+    /// Moves the log into the database if it has grown. Appends rely on nothing of it: what is appended is in the log.
+    pub(super) fn tidy(&mut self) -> Result<(), Fault> {
+        if self.suspect {
+            return self.settle();
+        }
+        let [log, moved] = self.checkpoint("NOOP")?;
+        if log.saturating_sub(moved) < self.log_pages {
+            return Ok(());
+        }
+        // As far as readers allow, without waiting for one.
+        let moved = self.checkpoint("PASSIVE");
+        self.suspect |= moved.is_err();
+        moved.map(drop)
+    }
+
+    /// Pages in the log, and how many of them have been moved.
+    fn checkpoint(&self, mode: &str) -> Result<[u32; 2], Fault> {
+        let mut statement = self.connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+        // -1 if there is no log.
+        let pages = |row: &rusqlite::Row<'_>, column| {
+            row.get(column).map(|pages: i64| u32::try_from(pages).unwrap_or(0))
+        };
+        Ok(statement.query_row((), |row| Ok([pages(row, 1)?, pages(row, 2)?]))?)
     }
 
     /// Does something in one transaction that is on the disk when this returns; if it fails, nothing of it was done.
@@ -55,8 +175,7 @@ impl Writer {
         work: impl FnOnce(&Transaction<'_>, &mut Heads<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         if self.suspect {
-            settle(&self.connection)?;
-            self.suspect = false;
+            self.settle()?;
         }
         let result = self.attempt(work);
         if result.is_err() {
@@ -86,26 +205,19 @@ impl Writer {
 
     /// Writes as much as an append might, and takes it back.
     pub(super) fn check(&mut self) -> Result<(), Fault> {
-        self.write(|transaction, _| {
-            transaction.execute("UPDATE checks SET count = count + 1, room = zeroblob(?1)", [CHECK_BYTES])?;
-            transaction.execute("UPDATE checks SET room = NULL", ())?;
-            Ok(())
-        })
+        self.write(|transaction, _| try_out(transaction))
     }
+}
 
-    /// Moves everything into the one file, on the disk.
-    pub(super) fn settle(&mut self) -> Result<(), Fault> {
-        Ok(settle(&self.connection)?)
-    }
+/// Writes as much as an append might, and takes it back.
+fn try_out(transaction: &Transaction<'_>) -> Result<(), Fault> {
+    transaction.execute("UPDATE checks SET count = count + 1, room = zeroblob(?1)", [CHECK_BYTES])?;
+    transaction.execute("UPDATE checks SET room = NULL", ())?;
+    Ok(())
 }
 
 /// Compaction, in steps that are each a small transaction, so that appends get in between.
 impl Writer {
-    /// A document's entry.
-    pub(super) fn head(&mut self, document: &str) -> Result<Option<Head>, Fault> {
-        rows::head(&self.connection, document)
-    }
-
     /// Writes a part of a snapshot that does not count yet.
     pub(super) fn put_part(&mut self, place: (i64, i64), state: &[u8], part: usize) -> Result<(), Fault> {
         let parts = parts_of(state);
@@ -137,25 +249,6 @@ impl Writer {
         })
     }
 
-    /// Removes the document's deltas up to `upto`, the oldest first: so what is left, if it fails on the way, can
-    /// still be found from the newest backwards.
-    pub(super) fn old_deltas(&self, document: i64, upto: i64) -> Result<Vec<i64>, Fault> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT previous FROM deltas WHERE number = ?1 AND document = ?2")?;
-        let (mut numbers, mut number) = (Vec::new(), upto);
-        while let Some(row) = statement.query([number, document])?.next()? {
-            numbers.push(number);
-            let previous = row.get(0)?;
-            if previous >= number {
-                break;
-            }
-            number = previous;
-        }
-        numbers.reverse();
-        Ok(numbers)
-    }
-
     /// Removes some deltas.
     pub(super) fn sweep_deltas(&mut self, numbers: &[i64]) -> Result<(), Fault> {
         self.write(|transaction, _| {
@@ -164,11 +257,6 @@ impl Writer {
             Ok(())
         })
     }
-}
-
-/// How many deltas [`Writer::sweep_deltas`] is given at once.
-pub(super) const fn sweep_rows() -> usize {
-    SWEEP_ROWS
 }
 
 /// The entries of documents, remembered while nothing fails.
@@ -225,16 +313,4 @@ fn insert(transaction: &Transaction<'_>, document: &str) -> Result<Head, Fault> 
         .prepare_cached("INSERT INTO documents (name, last, snapshot, sum) VALUES (?1, 0, 0, ?2)")?
         .insert(params![document, sum_of_head(document, head)])?;
     Ok(Head { id, ..head })
-}
-
-/// Moves the write-ahead log into the database, and syncs both.
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
-    match busy {
-        false => Ok(()),
-        true => Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-            Some("somebody reads the database for long, such as a backup; try again".to_owned()),
-        )),
-    }
 }

@@ -1,15 +1,16 @@
+mod disk;
 mod flips;
 mod torn;
 
 use super::schema::SCHEMA;
 use super::*;
-use crate::store::Claim;
+use crate::store::{Claim, Flaw};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn fresh() -> Self {
+    pub(super) fn fresh() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Folder(std::env::temp_dir().join(format!("watersmeet-sqlite-{}-{number}", std::process::id())))
@@ -22,8 +23,8 @@ impl Drop for Folder {
     }
 }
 
-fn record(document: &str, delta: &'static [u8]) -> Record {
-    Record { document: document.into(), delta: delta.into(), claims: Vec::new() }
+fn record(document: &str, delta: &[u8]) -> Record {
+    Record { document: document.into(), delta: delta.to_vec().into(), claims: Vec::new() }
 }
 
 /// Random numbers that a printed seed repeats (SplitMix64; Steele, Lea and Flood 2014).
@@ -92,7 +93,7 @@ fn a_folder_has_one_server_and_a_later_schema_is_left_alone() {
     let folder = Folder::fresh();
     let store = Sqlite::open(&folder.0).unwrap();
     assert!(matches!(Sqlite::open(&folder.0), Err(StoreError::InUse { .. })));
-    store.writer().connection().pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+    store.turns.writer().connection().pragma_update(None, "user_version", SCHEMA + 1).unwrap();
     drop(store);
     assert!(matches!(Sqlite::open(&folder.0), Err(StoreError::Schema { found, .. }) if found == SCHEMA + 1));
 }
@@ -101,7 +102,7 @@ fn a_folder_has_one_server_and_a_later_schema_is_left_alone() {
 fn every_commit_is_synced() {
     let folder = Folder::fresh();
     let store = Sqlite::open(&folder.0).unwrap();
-    let writer = store.writer();
+    let writer = store.turns.writer();
     let writer = writer.connection();
     let synchronous: i64 = writer.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
     let mode: String = writer.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
@@ -224,13 +225,13 @@ fn a_compaction_that_stops_half_way_changes_nothing() {
     let numbers = store.append(&[record("a", b"1"), record("a", b"2"), record("a", b"3")]).unwrap();
     let before = store.load("a").unwrap();
     let state = vec![7; 3 * schema::PART_BYTES / 2];
-    let head = store.writer().head("a").unwrap().unwrap();
-    store.writer().put_part((head.id, head.last - 1), &state, 0).unwrap();
+    let head = rows::head(&store.reader(), "a").unwrap().unwrap();
+    store.turns.writer().put_part((head.id, head.last - 1), &state, 0).unwrap();
     drop(store);
     let store = Sqlite::open(&folder.0).unwrap();
     assert_eq!(store.load("a").unwrap(), before);
-    store.writer().put_part((head.id, head.last - 1), &state, 1).unwrap();
-    store.writer().switch("a", head.last - 1).unwrap();
+    store.turns.writer().put_part((head.id, head.last - 1), &state, 1).unwrap();
+    store.turns.writer().switch("a", head.last - 1).unwrap();
     let after =
         Saved { snapshot: Some((numbers[1], state.clone())), deltas: vec![(numbers[2], b"3".to_vec())] };
     assert_eq!(store.load("a").unwrap(), after, "the old deltas are still there, and do not count");
@@ -241,7 +242,7 @@ fn a_compaction_that_stops_half_way_changes_nothing() {
     );
     let count = |table: &str| {
         let count = format!("SELECT count(*) FROM {table}");
-        store.writer().connection().query_row(&count, (), |row| row.get::<_, i64>(0)).unwrap()
+        store.turns.writer().connection().query_row(&count, (), |row| row.get::<_, i64>(0)).unwrap()
     };
     assert_eq!((count("deltas"), count("snapshots")), (0, 1));
     store.compact("a", numbers[1], b"older").unwrap();
@@ -259,4 +260,62 @@ fn a_store_can_be_made_many_folders_deep_and_in_the_current_one() {
     Sqlite::open(&deep).unwrap().append(&[record("a", b"1")]).unwrap();
     assert_eq!(Sqlite::open(&deep).unwrap().names("", 9).unwrap(), ["a"]);
     create_folder(Path::new(".")).unwrap();
+}
+
+#[test]
+fn a_database_that_cannot_write_ahead_is_refused() {
+    let refused = settle::write_ahead(&Connection::open_in_memory().unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("\"memory\""), "{refused}");
+}
+
+/// A check is many short visits, and between two of them a server may start, or recover what failed.
+#[test]
+fn a_check_leaves_the_database_alone_again_and_again() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    store.append(&["a", "b", "c"].map(|name| record(name, b"1"))).unwrap();
+    let mut visits = 0;
+    let between = &mut || {
+        visits += 1;
+        store.append(&[record(&format!("d {visits}"), b"2")]).unwrap();
+        store.turns.writer().settle().unwrap();
+    };
+    let report = check::check_in_visits(&file_in(&folder.0), check::structure_of_tables, between).unwrap();
+    assert!(report.documents > 3 && visits > 5, "{visits} visits");
+    assert!(report.flaws.iter().all(|flaw| matches!(flaw, Flaw::Replay(_))), "{:?}", report.flaws);
+}
+
+/// Somebody has the database open, for a moment or for long.
+#[test]
+fn a_start_waits_for_others_and_says_for_whom() {
+    let folder = Folder::fresh();
+    drop(Sqlite::open(&folder.0).unwrap());
+    let file = file_in(&folder.0);
+    let others = open_for_reading(&file).unwrap();
+    let reading = others.unchecked_transaction().unwrap();
+    rows::names(&reading, "", 1).unwrap();
+    let refused = settle::settle(&file, std::time::Duration::from_millis(20)).unwrap_err();
+    assert!(refused.to_string().contains("store backup"), "{refused}");
+    drop(reading);
+    let path = folder.0.clone();
+    let starting = std::thread::spawn(move || Sqlite::open(&path).map(drop));
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    drop(others);
+    starting.join().unwrap().unwrap();
+}
+
+/// The server has it open itself: it is refused for as long as that lasts, and everything is read as before.
+#[test]
+fn a_store_that_cannot_be_settled_is_read_and_tried_again() {
+    let folder = Folder::fresh();
+    let store = Sqlite::open(&folder.0).unwrap();
+    store.append(&[record("a", b"1")]).unwrap();
+    let others = open_for_reading(&file_in(&folder.0)).unwrap();
+    rows::names(&others, "", 1).unwrap();
+    assert!(store.turns.writer().settle().is_err());
+    assert!(store.append(&[record("a", b"2")]).is_err(), "nothing rests on what may not be there");
+    assert_eq!(store.load("a").unwrap().deltas.len(), 1);
+    drop(others);
+    store.append(&[record("a", b"2")]).unwrap();
+    assert_eq!(store.load("a").unwrap().deltas.len(), 2);
 }

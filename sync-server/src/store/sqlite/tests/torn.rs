@@ -89,7 +89,7 @@ fn crash(before: &State, after: &State, dice: &mut Dice) -> (Vec<u8>, Vec<u8>) {
 /// One commit of the store: an append to some documents, or a step of a compaction.
 fn commit(store: &Sqlite, dice: &mut Dice, compacting: &mut Vec<Step>) {
     if let Some(step) = compacting.pop() {
-        return step(&mut store.writer());
+        return step(&mut store.turns.writer());
     }
     if dice.below(6) == 0 {
         *compacting = compaction(store, NAMES[usize::try_from(dice.below(4)).unwrap()], dice);
@@ -110,7 +110,7 @@ type Step = Box<dyn FnOnce(&mut Writer)>;
 
 /// The steps of a compaction, the last first, each of which is a commit of its own.
 fn compaction(store: &Sqlite, name: &'static str, dice: &mut Dice) -> Vec<Step> {
-    let Some(head) = store.writer().head(name).unwrap() else { return Vec::new() };
+    let Some(head) = rows::head(&store.reader(), name).unwrap() else { return Vec::new() };
     if head.last == head.snapshot {
         return Vec::new();
     }
@@ -118,7 +118,7 @@ fn compaction(store: &Sqlite, name: &'static str, dice: &mut Dice) -> Vec<Step> 
     let upto = head.last;
     vec![
         Box::new(move |writer| {
-            let old = writer.old_deltas(head.id, upto).unwrap();
+            let (old, _) = rows::numbers_back(writer.connection(), head.id, upto, usize::MAX).unwrap();
             writer.sweep_deltas(&old).unwrap();
         }),
         Box::new(move |writer| while writer.sweep_part(head.id, upto).unwrap() {}),
@@ -134,11 +134,12 @@ fn whatever_a_crash_leaves_of_a_commit_the_commits_before_it_are_there() {
     let mut dice = Dice::new();
     let (folder, copy) = (Folder::fresh(), Folder::fresh());
     let store = Sqlite::open(&folder.0).unwrap();
-    store.writer().connection().pragma_update(None, "wal_autocheckpoint", LOG_PAGES).unwrap();
+    store.turns.writer().log_pages = LOG_PAGES;
     let (mut states, mut compacting) = (vec![State::of(&store)], Vec::new());
     let (mut kept, mut lost) = (0, 0);
     for number in 0..stores {
         commit(&store, &mut dice, &mut compacting);
+        store.tidy().unwrap();
         states.push(State::of(&store));
         let [before, after] = [&states[states.len() - 2], &states[states.len() - 1]];
         let (database, log) = crash(before, after, &mut dice);
