@@ -36,7 +36,7 @@ pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), Error> {
         Some("tiles") => {
             ours()?;
             tiles::prepare(root, !for_us.is_empty());
-            harness("")
+            harness("mvt")
         }
         _ => harness("peers"),
     }

@@ -7,8 +7,10 @@
 
 mod build;
 mod child;
+mod compression;
 mod data;
 mod dynamic;
+mod encoding;
 mod geojson_vt;
 mod http;
 mod on_demand;
@@ -38,6 +40,8 @@ pub(crate) fn compare(arguments: &[&str]) -> bool {
     // Children inherit how much memory their parent has used at most, so those whose memory is told come first.
     build::compare(&mut bench);
     on_demand::compare(&mut bench);
+    encoding::compare(&mut bench);
+    compression::compare(&mut bench);
     served::compare(&mut bench);
     start::compare(&mut bench);
     let rows = bench.report.rows.iter().filter(|row| !row.metric.starts_with(build::TILES_AT));

@@ -48,6 +48,21 @@ impl Geometry {
     }
 }
 
+/// The first path of each of the first `count` features: a line, or a polygon's outer ring.
+pub(super) fn shapes(set: DataSet, folder: &Path, count: usize) -> Result<Vec<Vec<[f64; 2]>>, Failure> {
+    let lines = BufReader::new(File::open(set.lines(folder)?)?).lines().take(count);
+    let shape = |line: std::io::Result<String>| {
+        let feature: Feature = serde_json::from_str(&line?)?;
+        Ok(match feature.geometry {
+            Geometry::Point(place) => vec![place],
+            Geometry::LineString(line) => line,
+            Geometry::Polygon(rings) => rings.into_iter().next().unwrap_or_default(),
+            Geometry::MultiPolygon(polygons) => polygons.into_iter().flatten().next().unwrap_or_default(),
+        })
+    };
+    lines.map(shape).collect()
+}
+
 impl Sample {
     /// `count` vertices of a set, by Vitter's algorithm R (doi:10.1145/3147.3165).
     pub(super) fn of(set: DataSet, folder: &Path, count: usize) -> Result<Self, Failure> {
