@@ -12,6 +12,7 @@ pub(super) fn ours(set: &Path, tiles: &[TileCoord], cells: Cells) -> Result<Vec<
     let mut answers = Vec::with_capacity(tiles.len());
     for tile in tiles {
         match cells {
+            Cells::InTurn => {}
             Cells::Cold => open = TileSet::open(set)?,
             Cells::Warm => _ = render(&open, *tile)?,
         }

@@ -15,7 +15,7 @@ struct Said {
     indexing: f64,
     /// Bytes, at most.
     memory: f64,
-    cold: Vec<SaidOfTile>,
+    answers: Vec<SaidOfTile>,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ pub(super) fn render(questions: &Questions, max_zoom: u8) -> Result<Found, Failu
         return Err(Failure::new(format!("node ended with {}", output.status)));
     }
     let said: Said = serde_json::from_slice(&output.stdout)?;
-    let mut tiles: Vec<Answer> = said.cold.iter().map(SaidOfTile::answer).collect();
+    let mut tiles: Vec<Answer> = said.answers.iter().map(SaidOfTile::answer).collect();
     let checked = tiles.split_off(questions.tiles.len().min(tiles.len()));
     let mut told = Figures::default();
     told.cost("indexing first", "ms", said.indexing);

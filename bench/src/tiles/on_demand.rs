@@ -28,6 +28,8 @@ const ARCHIVE_ZOOM: u8 = 5;
 /// Whether our cells are in memory already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cells {
+    /// Those that the tiles before have read, as when a map is used: what geojson-vt is measured by, too.
+    InTurn,
     /// Each tile's cell is read and unpacked for it.
     Cold,
     /// Each tile's cell was unpacked before.
@@ -102,7 +104,8 @@ fn subjects<'a>(prepared: &'a Prepared, postgis: &'a Postgis) -> Vec<Subject<'a>
     let Prepared { questions, ours, features } = prepared;
     let own = move |cells| move || Ok(figures(&dynamic::ours(ours, &questions.tiles, cells)?));
     vec![
-        Subject::new(OURS, own(Cells::Cold)),
+        Subject::new(OURS, own(Cells::InTurn)),
+        Subject::new(format!("{OURS} (cold)"), own(Cells::Cold)),
         Subject::new(format!("{OURS} (warm)"), own(Cells::Warm)),
         Subject::new(geojson_vt::name(&questions.folder), move || {
             judged(geojson_vt::render(questions, MAX_ZOOM)?, *features)
