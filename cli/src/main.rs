@@ -5,6 +5,7 @@
 mod check;
 mod config;
 mod log;
+mod maps;
 mod serve;
 mod store;
 mod tiles;

@@ -1,6 +1,7 @@
 //! `watersmeet serve`: documents, tiles and the web app on one port.
 
 use crate::config::{self, Flags, Level, Settings};
+use crate::maps::{self, Maps};
 use crate::{log, web};
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
@@ -17,7 +18,6 @@ use tokio::net::TcpListener;
 use tokio::signal;
 use watersmeet_sync::access::{Access, AccessError};
 use watersmeet_sync::{Config, Hosts, NoOrigin, Origin, Origins, Server};
-use watersmeet_tiles::{ServeOptions, Sets};
 
 /// Serve documents, tiles and the web app.
 ///
@@ -48,6 +48,8 @@ pub(crate) enum ServeError {
     Origin { option: &'static str, source: NoOrigin },
     #[error("--path-prefix: {0:?} is no path such as /maps")]
     PathPrefix(String),
+    #[error("tiles.fonts: {0} is no folder")]
+    Fonts(PathBuf),
     #[error("the web folder {0} has no index.html")]
     Web(PathBuf),
 }
@@ -81,8 +83,14 @@ async fn serve(settings: &Settings, flags: Flags) -> Result<(), Box<dyn Error>> 
     let app = below(&plan.path_prefix, watersmeet_sync::router(server.clone()).merge(plan.content));
     reload_on_hangup(server.clone(), flags)?;
     let stop = stop()?;
+    if let Some(maps) = &plan.maps {
+        maps::accompany(&server, maps)?;
+    }
     announce(address, settings)?;
     watersmeet_sync::serve(listener, app, &server, stop).await?;
+    if let Some(maps) = &plan.maps {
+        maps.close();
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -101,6 +109,7 @@ pub(crate) struct Plan {
     /// The websites that are known as this server's own, or allowed.
     known: Vec<Origin>,
     path_prefix: String,
+    maps: Option<Maps>,
     /// Tiles and the web app.
     content: Router,
 }
@@ -111,12 +120,15 @@ impl Plan {
         settings.limits().check()?;
         let known = known_origins(server)?;
         let any = server.allow_origin.iter().any(|origin| origin == "*");
+        let path_prefix = path_prefix(&server.path_prefix)?;
+        let maps = maps(settings, &path_prefix)?;
         Ok(Plan {
             access: settings.access.load()?,
             origins: if any { Origins::Any } else { Origins::These(known.clone()) },
             known,
-            path_prefix: path_prefix(&server.path_prefix)?,
-            content: content(server)?,
+            path_prefix,
+            content: content(server, maps.as_ref())?,
+            maps,
         })
     }
 
@@ -160,19 +172,19 @@ fn path_prefix(text: &str) -> Result<String, ServeError> {
     }
 }
 
-/// Tiles and the web app.
-fn content(server: &config::Server) -> Result<Router, ServeError> {
-    let mut content = Router::new();
-    if let Some(folder) = &server.tiles {
-        let sets =
-            Sets::open_dir(folder).map_err(|source| ServeError::Tiles { folder: folder.clone(), source })?;
-        let options = ServeOptions {
-            public_url: server.public_url.clone(),
-            path_prefix: path_prefix(&server.path_prefix)?,
-            ..ServeOptions::default()
-        };
-        content = content.merge(watersmeet_tiles::router(sets, options));
+/// The tile sets, if there is a folder of them.
+fn maps(settings: &Settings, path_prefix: &str) -> Result<Option<Maps>, ServeError> {
+    if let Some(fonts) = settings.tiles.fonts.as_ref().filter(|fonts| !fonts.is_dir()) {
+        return Err(ServeError::Fonts(fonts.clone()));
     }
+    let Some(folder) = &settings.server.tiles else { return Ok(None) };
+    let maps = Maps::open(settings, folder, path_prefix.to_owned());
+    maps.map(Some).map_err(|source| ServeError::Tiles { folder: folder.clone(), source })
+}
+
+/// Tiles and the web app.
+fn content(server: &config::Server, maps: Option<&Maps>) -> Result<Router, ServeError> {
+    let content = maps.map_or_else(Router::new, |maps| maps.server.router());
     if let Some(folder) = server.web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
         return Err(ServeError::Web(folder.clone()));
     }
@@ -288,7 +300,7 @@ mod tests {
     fn a_server_that_is_open_to_the_network_warns_of_it() {
         let warned = |access: Access, address: &str| {
             let (origins, known, path_prefix, content) = (Origins::Own, vec![], String::new(), Router::new());
-            let plan = Plan { access, origins, known, path_prefix, content };
+            let plan = Plan { access, origins, known, path_prefix, maps: None, content };
             let log = Log::default();
             let writer = log.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();

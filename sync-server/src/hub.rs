@@ -10,9 +10,9 @@ use crate::room::{GuestId, Needs};
 use crate::rooms::Rooms;
 use crate::store::Store;
 use crate::subjects::Subjects;
-use crate::{Hosts, Limits, Origins, ServerError};
+use crate::{Companion, Hosts, Limits, Origins, ServerError};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -32,6 +32,8 @@ pub(crate) struct Hub {
     pub(crate) committer: Committer,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
+    /// What else the program does.
+    pub(crate) companion: OnceLock<Arc<dyn Companion>>,
     /// Bytes of edits that may still wait for their rooms.
     pub(crate) inbound: Arc<Semaphore>,
     /// Sockets that may still be opened.
@@ -86,6 +88,7 @@ impl Hub {
             committer,
             health: Health::default(),
             metrics,
+            companion: OnceLock::new(),
             inbound: Arc::new(Semaphore::new(limits.inbound_bytes as usize)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
             answers: Arc::new(Semaphore::new(limits.answer_bytes as usize)),

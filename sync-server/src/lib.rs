@@ -90,6 +90,18 @@ pub enum ServerError {
     Random(getrandom::Error),
 }
 
+/// What a program does besides, as far as its operator is told of it with the rest.
+pub trait Companion: Send + Sync + 'static {
+    /// Appends what it counts to what `/metrics` says: OpenMetrics' text without its last line.
+    ///
+    /// # Errors
+    /// When the text cannot be appended.
+    fn write_metrics(&self, out: &mut String) -> std::fmt::Result;
+
+    /// What `/ready` says besides: each a sentence on what an operator should see to, though work goes on.
+    fn notices(&self) -> Vec<String>;
+}
+
 /// A running server. Cheap to clone; [`router`] serves it.
 #[derive(Clone)]
 pub struct Server {
@@ -122,6 +134,11 @@ impl Server {
     /// If it would make a server open that is not, or the other way round.
     pub fn trust(&self, access: Access) -> Result<(), OtherMode> {
         self.hub.trust(access)
+    }
+
+    /// Tells of this, too, from now on; only the first one counts.
+    pub fn accompany(&self, companion: Arc<dyn Companion>) {
+        let _ = self.hub.companion.set(companion);
     }
 
     /// Stops: peers are told to come back later, what waits is committed, the store is left tidy.

@@ -4,9 +4,10 @@
 //! costs does not depend on the number of documents or connections, and no label names a document or a person, so that
 //! the series stay few and say nothing about anybody.
 
+use crate::Companion;
 use crate::store::Record;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -131,13 +132,15 @@ impl Metrics {
         })
     }
 
-    /// Everything, as OpenMetrics' text.
+    /// Everything, as OpenMetrics' text, and what `more` adds to it.
     ///
     /// # Errors
     /// Never, as far as is known: a `String` takes any text.
-    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn encode(&self, more: Option<&dyn Companion>) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        more.map_or(Ok(()), |more| more.write_metrics(&mut text))?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 

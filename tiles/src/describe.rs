@@ -8,8 +8,12 @@ use serde_json::Value;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::coord::TileCoord;
+use crate::hot::{Hot, hot_path};
 use crate::report::Size;
 use crate::set::{OpenError, TileSet};
+
+/// So many of the tiles that are asked for most are shown.
+const HOTTEST_SHOWN: usize = 10;
 
 /// The tiles of one zoom in an archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +58,10 @@ pub struct Description {
     pub archived: BTreeMap<u8, ZoomDescription>,
     /// How many cells lie beside the archive, and their bytes, packed.
     pub cells: Option<ZoomDescription>,
+    /// How many tiles are warm.
+    pub warm: Option<u64>,
+    /// The tiles that were asked for most, with at least how often.
+    pub hottest: Vec<(TileCoord, u64)>,
 }
 
 /// Describes the archive at a path, and its cells.
@@ -87,6 +95,8 @@ pub fn show(path: &Path) -> Result<Description, OpenError> {
         layers: layers(set.metadata()),
         archived,
         cells,
+        warm: set.warm().map(|warm| warm.header().addressed_tiles),
+        hottest: Hot::load(&hot_path(path)).map(|hot| hot.hottest(HOTTEST_SHOWN)).unwrap_or_default(),
     })
 }
 
@@ -154,9 +164,16 @@ impl fmt::Display for Description {
         let clustered = if self.clustered { "clustered" } else { "not clustered" };
         writeln!(f, "archive      {} different tiles, {clustered}", self.distinct_tiles)?;
         match &self.cells {
-            Some(cells) => writeln!(f, "cells        {cells}"),
-            None => writeln!(f, "cells        none: no zoom is dynamic"),
+            Some(cells) => writeln!(f, "cells        {cells}")?,
+            None => writeln!(f, "cells        none: no zoom is dynamic")?,
         }
+        if let Some(warm) = self.warm {
+            writeln!(f, "warm         {warm} tiles")?;
+        }
+        for (tile, count) in &self.hottest {
+            writeln!(f, "hot          {tile}: {count} requests")?;
+        }
+        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ use crate::metadata::{OURS, Ours, version};
 use crate::options::OptionsError;
 use crate::project::position;
 use crate::reader::{ByteReader, FileReader};
+use crate::warm::open_warm;
 
 /// Why a set cannot be opened.
 #[derive(Debug, Error)]
@@ -99,6 +100,19 @@ pub trait Tiles: Send + Sync {
     /// # Errors
     /// When the tile cannot be read or rendered, or rendering was stopped.
     fn tile(&self, tile: TileCoord, stop: &dyn Fn() -> bool) -> Result<Option<Tile>, TileError>;
+
+    /// As [`Tiles::tile`], and packed like this if it lies there so: whoever asks need not pack it.
+    ///
+    /// # Errors
+    /// As [`Tiles::tile`].
+    fn tile_as(
+        &self,
+        tile: TileCoord,
+        _encoding: Encoding,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Tile>, TileError> {
+        self.tile(tile, stop)
+    }
 }
 
 impl<R: ByteReader> Tiles for Archive<R> {
@@ -155,6 +169,8 @@ pub struct Facts {
 pub struct TileSet {
     stored: Stored,
     dynamic: Option<Dynamic<FileReader>>,
+    /// What is asked for most, of all zooms.
+    warm: Option<Archive<FileReader>>,
     facts: Facts,
     /// The bounds in world units; `None` when they say nothing.
     area: Option<Bounds>,
@@ -164,12 +180,26 @@ pub struct TileSet {
 
 impl Tiles for TileSet {
     fn tile(&self, tile: TileCoord, stop: &dyn Fn() -> bool) -> Result<Option<Tile>, TileError> {
-        match (&self.dynamic, &self.stored) {
-            (Some(dynamic), Stored::Archive(archive)) if tile.z() > archive.header().max_zoom => {
-                dynamic.tile(tile, stop)
-            }
+        match &self.dynamic {
+            Some(dynamic) if tile.z() > self.archive_zoom() => dynamic.tile(tile, stop),
             _ => self.stored.tile(tile, stop),
         }
+    }
+
+    fn tile_as(
+        &self,
+        tile: TileCoord,
+        encoding: Encoding,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Tile>, TileError> {
+        // To unpack what was packed is less work than to read a cell and render.
+        let is_rendered = self.dynamic.is_some() && tile.z() > self.archive_zoom();
+        if let Some(warm) = self.warm.as_ref().filter(|warm| is_rendered || warm.encoding() == encoding)
+            && let Some(found) = Tiles::tile(warm, tile, stop)?
+        {
+            return Ok(Some(found));
+        }
+        self.tile(tile, stop)
     }
 }
 
@@ -210,7 +240,8 @@ impl TileSet {
         if let Some(dynamic) = &dynamic {
             facts.max_zoom = dynamic.max_zoom();
         }
-        Ok(Self::new(Stored::Archive(Box::new(archive)), dynamic, facts, version))
+        let warm = open_warm(path, &version);
+        Ok(Self { warm, ..Self::new(Stored::Archive(Box::new(archive)), dynamic, facts, version) })
     }
 
     #[cfg(feature = "mbtiles")]
@@ -229,7 +260,9 @@ impl TileSet {
             center_zoom: said.center_zoom,
             metadata: said.metadata,
         };
-        Ok(Self::new(Stored::MbTiles(file), None, facts, fingerprint(path)?))
+        let version = fingerprint(path)?;
+        let warm = open_warm(path, &version);
+        Ok(Self { warm, ..Self::new(Stored::MbTiles(file), None, facts, version) })
     }
 
     fn new(
@@ -239,7 +272,7 @@ impl TileSet {
         name_of_version: String,
     ) -> Self {
         let version = version_number(&name_of_version).unwrap_or_default();
-        Self { stored, dynamic, area: area(facts.bounds), facts, version, name_of_version }
+        Self { stored, dynamic, warm: None, area: area(facts.bounds), facts, version, name_of_version }
     }
 
     /// Names the bytes of all of the set's tiles: 16 hexadecimal digits, the same on all machines.
@@ -315,6 +348,12 @@ impl TileSet {
     #[must_use]
     pub fn dynamic(&self) -> Option<&Dynamic<FileReader>> {
         self.dynamic.as_ref()
+    }
+
+    /// The archive of warm tiles, if there is one of this version.
+    #[must_use]
+    pub fn warm(&self) -> Option<&Archive<FileReader>> {
+        self.warm.as_ref()
     }
 
     /// The archive's JSON metadata.

@@ -8,12 +8,14 @@
 //! |---|---|
 //! | `layers` | the four places, and which of them counts |
 //! | `limits`, `units` | the section `[limits]`; durations and sizes |
+//! | `tiles` | the section `[tiles]` |
 //! | `flags` | flags, and short names in the environment |
 
 mod flags;
 mod layers;
 mod limits;
 mod print;
+mod tiles;
 mod units;
 
 pub(crate) use flags::Flags;
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use tiles::Tiles;
 use tracing_subscriber::filter::LevelFilter;
 use units::Span;
 use watersmeet_sync::access;
@@ -41,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) access: access::Config,
     pub(crate) limits: Limits,
+    pub(crate) tiles: Tiles,
     pub(crate) log: Log,
     pub(crate) telemetry: Telemetry,
 }

@@ -1,7 +1,8 @@
-//! `watersmeet tiles build` and `watersmeet tiles show`.
+//! `watersmeet tiles build`, `watersmeet tiles show` and `watersmeet tiles warm`.
 
 mod plan;
 mod progress;
+mod warm;
 
 use clap::{Args, Subcommand};
 use plan::Plan;
@@ -17,6 +18,8 @@ pub(crate) enum Tiles {
     Build(Box<Build>),
     /// Say what is in an archive.
     Show(Show),
+    /// Render what is asked for most into a file beside an archive.
+    Warm(warm::Warm),
 }
 
 /// Build an archive from GeoJSON, FlatGeobuf or CSV, or as a tile set's description in TOML says.
@@ -73,6 +76,7 @@ impl Tiles {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         match self {
             Tiles::Build(build) => build.run(),
+            Tiles::Warm(warm) => warm.run(),
             Tiles::Show(Show { file }) => {
                 print!("{}", watersmeet_tiles::show(&file)?);
                 Ok(())

@@ -152,25 +152,29 @@ struct Report {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What an operator should see to, though the server does its work.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<String>,
 }
 
 /// Whether edits can be stored.
 async fn health(State(hub): State<Arc<Hub>>) -> Response {
-    report(Health::of(hub).await)
+    report(Health::of(hub).await, Vec::new())
 }
 
 /// Whether new connections should be sent here: edits can be stored, and the server is not about to stop.
 async fn ready(State(hub): State<Arc<Hub>>) -> Response {
+    let notices = hub.companion.get().map(|companion| companion.notices()).unwrap_or_default();
     match hub.stop.is_cancelled() {
-        true => report(Err("the server is going down".to_owned())),
-        false => report(Health::of(hub).await),
+        true => report(Err("the server is going down".to_owned()), notices),
+        false => report(Health::of(hub).await, notices),
     }
 }
 
 async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
-    match hub.metrics.encode() {
+    match hub.metrics.encode(hub.companion.get().map(AsRef::as_ref)) {
         Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
-        Err(error) => report(Err(error.to_string())),
+        Err(error) => report(Err(error.to_string()), Vec::new()),
     }
 }
 
@@ -179,11 +183,11 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-fn report(finding: Result<(), String>) -> Response {
+fn report(finding: Result<(), String>, notices: Vec<String>) -> Response {
     match finding {
-        Ok(()) => Json(Report { status: "ok", reason: None }).into_response(),
+        Ok(()) => Json(Report { status: "ok", reason: None, notices }).into_response(),
         Err(reason) => {
-            let report = Report { status: "unavailable", reason: Some(reason) };
+            let report = Report { status: "unavailable", reason: Some(reason), notices };
             (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response()
         }
     }

@@ -39,10 +39,8 @@ pub(super) struct Counts {
     pub(super) abandoned: Counter,
     pub(super) rendering: Histogram,
     refusals: Family<For, Counter>,
-    cache_bytes: Gauge,
-    waiting: Gauge,
-    under_way: Gauge,
-    sets: Gauge,
+    /// Bytes in memory, tiles that wait, tiles under way, sets, and sets that fail.
+    gauges: [Gauge; 5],
 }
 
 impl Counts {
@@ -71,10 +69,13 @@ impl Counts {
             abandoned: counter(r, "abandoned", "Work given up since nobody waited for it any more"),
             rendering,
             refusals: named(r, "refusals", "Requests that got no tile", Family::default()),
-            cache_bytes: named(r, "cache_bytes", "Bytes of packed tiles in memory", Gauge::default()),
-            waiting: named(r, "waiting", "Tiles that wait for their turn", Gauge::default()),
-            under_way: named(r, "under_way", "Tiles that are being made or wait to be", Gauge::default()),
-            sets: named(r, "sets", "Sets that are served", Gauge::default()),
+            gauges: [
+                named(r, "cache_bytes", "Bytes of packed tiles in memory", Gauge::default()),
+                named(r, "waiting", "Tiles that wait for their turn", Gauge::default()),
+                named(r, "under_way", "Tiles that are being made or wait to be", Gauge::default()),
+                named(r, "sets", "Sets that are served", Gauge::default()),
+                named(r, "sets_failing", "Sets whose files cannot be served", Gauge::default()),
+            ],
             registry,
         }
     }
@@ -90,13 +91,8 @@ impl Counts {
     }
 
     /// Everything, without the line that ends OpenMetrics' text.
-    pub(super) fn encode(
-        &self,
-        out: &mut String,
-        [cache_bytes, waiting, under_way, sets]: [u64; 4],
-    ) -> fmt::Result {
-        let gauges = [(&self.cache_bytes, cache_bytes), (&self.waiting, waiting)];
-        for (gauge, now) in gauges.into_iter().chain([(&self.under_way, under_way), (&self.sets, sets)]) {
+    pub(super) fn encode(&self, out: &mut String, now: [u64; 5]) -> fmt::Result {
+        for (gauge, now) in self.gauges.iter().zip(now) {
             gauge.set(i64::try_from(now).unwrap_or(i64::MAX));
         }
         encode_registry(out, &self.registry)

@@ -114,7 +114,7 @@ impl Kitchen {
         let key = Key { version: order.version, tile: order.tile, encoding: Some(encoding) };
         let kitchen = Arc::clone(self);
         let work = async move {
-            let given = kitchen.given(order.clone()).await?;
+            let given = kitchen.given(order.clone(), encoding).await?;
             if given.encoding == encoding || given.bytes.is_empty() {
                 return Ok(given);
             }
@@ -126,8 +126,8 @@ impl Kitchen {
         made
     }
 
-    /// A tile in the form in which the set gives it.
-    async fn given(self: &Arc<Self>, order: Order) -> Result<Packed, Failure> {
+    /// A tile in the form in which the set gives it to who wants this encoding.
+    async fn given(self: &Arc<Self>, order: Order, wanted: Encoding) -> Result<Packed, Failure> {
         let key = Key { version: order.version, tile: order.tile, encoding: None };
         if let Some(found) = FORMS.iter().find_map(|form| self.cache.get(&Key { encoding: *form, ..key })) {
             return Ok(found);
@@ -136,7 +136,7 @@ impl Kitchen {
             return Err(Failure::TooSlow);
         }
         let kitchen = Arc::clone(self);
-        let given = self.once(key, async move { kitchen.render(order).await }).await;
+        let given = self.once(key, async move { kitchen.render(order, wanted).await }).await;
         if matches!(given, Err(Failure::TooSlow)) {
             self.too_slow.insert(key, ());
         }
@@ -162,14 +162,14 @@ impl Kitchen {
         made.unwrap_or_else(|| Err(Failure::Broken("rendering it ended in a panic".into())))
     }
 
-    async fn render(&self, order: Order) -> Result<Packed, Failure> {
+    async fn render(&self, order: Order, wanted: Encoding) -> Result<Packed, Failure> {
         let time_max = self.time_max;
         let rendering = self.counts.rendering.clone();
         let Order { set, tiles, tile, .. } = order;
         self.counts.renders.inc();
         self.in_turn(&set, move |abandoned| {
             let begun = Instant::now();
-            let found = tiles.tile(tile, &|| abandoned() || begun.elapsed() > time_max);
+            let found = tiles.tile_as(tile, wanted, &|| abandoned() || begun.elapsed() > time_max);
             rendering.observe(begun.elapsed().as_secs_f64());
             match found {
                 Ok(Some(found)) => Ok(packed(found.bytes, found.encoding)),

@@ -5,7 +5,10 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `/tiles/` | a page that shows every set; for programs, their list |
 //! | `/tiles/{set}.json` | TileJSON 3.0 with the current version's URL |
+//! | `/tiles/{set}/style.json` | a style for map libraries |
+//! | `/tiles/fonts/{fontstack}/{range}.pbf` | glyphs, where there are fonts |
 //! | `/tiles/{set}/{version}/{z}/{x}/{y}.mvt` | 200 with the tile, 204 when there is nothing to draw, 304 |
 //! | a version that is well-formed but not kept | 410 with the current one: what is not kept cannot be told from what never was |
 //! | no such set, a zoom or a place that the set does not have | 404 |
@@ -17,13 +20,17 @@
 mod answer;
 mod counts;
 mod flights;
+mod fonts;
 mod kitchen;
 mod lanes;
 mod negotiate;
+mod page;
+mod style;
 mod tilejson;
 mod tiles;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +58,8 @@ pub struct ServeOptions {
     pub waiting_max: usize,
     /// How long a TileJSON may be kept before it is asked for again.
     pub tilejson_age: Duration,
+    /// The folder that holds glyphs, `FONT/0-255.pbf` and so on.
+    pub fonts: Option<PathBuf>,
 }
 
 impl Default for ServeOptions {
@@ -64,6 +73,7 @@ impl Default for ServeOptions {
             renders_max: std::thread::available_parallelism().map_or(1, usize::from),
             waiting_max: 1_024,
             tilejson_age: Duration::from_secs(60),
+            fonts: None,
         }
     }
 }
@@ -90,19 +100,25 @@ impl TileServer {
     /// The routes, all below `/tiles/`.
     pub fn router(&self) -> Router {
         Router::new()
+            .route("/tiles", asked(get(page::without_slash)))
+            .route("/tiles/", asked(get(page::answer)))
+            .route("/tiles/assets/{release}/{file}", asked(get(page::asset)))
+            .route("/tiles/fonts/{fontstack}/{range}", asked(get(fonts::answer)))
             .route("/tiles/{file}", asked(get(tilejson::answer)))
+            .route("/tiles/{set}/{file}", asked(get(style::answer)))
             .route("/tiles/{set}/{version}/{z}/{x}/{y}", asked(get(tiles::answer)))
             .with_state(Arc::clone(&self.0))
     }
 
-    /// Appends what is counted, in OpenMetrics' text without its last line.
+    /// Appends what is counted, in OpenMetrics' text without its last line; `failing` is how many sets lie there that
+    /// cannot be served.
     ///
     /// # Errors
     /// Never, as far as is known: a `String` takes any text.
-    pub fn write_metrics(&self, out: &mut String) -> fmt::Result {
+    pub fn write_metrics(&self, out: &mut String, failing: usize) -> fmt::Result {
         let [cached, waiting, under_way] = self.0.kitchen.gauges();
         let sets = self.0.sets.names().len() as u64;
-        self.0.kitchen.counts.encode(out, [cached, waiting, under_way, sets])
+        self.0.kitchen.counts.encode(out, [cached, waiting, under_way, sets, failing as u64])
     }
 }
 

@@ -93,7 +93,7 @@ fn named(path: &str) -> Option<Named<'_>> {
 }
 
 /// A segment without its escapes.
-fn plain(segment: &str) -> Option<Cow<'_, str>> {
+pub(super) fn plain(segment: &str) -> Option<Cow<'_, str>> {
     if !segment.contains('%') {
         return Some(segment.into());
     }

@@ -1,0 +1,182 @@
+//! A folder of archives that is watched: what changes there is served without a restart.
+//!
+//! One idea: a look compares what the files are now (length, time, number) with what they were when they were opened,
+//! and a set changes only when its new files are whole: what cannot be opened is told and looked at again, and what was
+//! served goes on. A file that is being copied is left alone until two looks find it the same. Not here: when to look.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crate::build::cells_path;
+use crate::hot::{Hot, hot_path};
+use crate::set::TileSet;
+use crate::sets::{Sets, SetsError, archives_in, check_name};
+use crate::warm::warm_path;
+
+/// See the [module](self). Clones are the same folder.
+#[derive(Clone)]
+pub struct Folder(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    sets: Sets,
+    looked: Mutex<BTreeMap<String, Look>>,
+}
+
+/// A set's files as they were found.
+struct Look {
+    archive: PathBuf,
+    /// When they were opened; whether that worked or not.
+    opened: Marks,
+    /// At the look before.
+    seen: Marks,
+    /// Why what lies there now is not served.
+    fault: Option<String>,
+}
+
+/// What tells a file from another one under its name: of the archive, and of what lies beside it.
+type Marks = [Option<Mark>; FILES];
+
+/// Its length, when it was changed, and its number in the file system.
+type Mark = (u64, Option<SystemTime>, u64);
+
+/// The archive, its cells, and its warm tiles.
+const FILES: usize = 3;
+
+fn marks(archive: &Path) -> Marks {
+    [archive.to_owned(), cells_path(archive), warm_path(archive)].map(|path| {
+        let of = fs::metadata(path).ok()?;
+        Some((of.len(), of.modified().ok(), number(&of)))
+    })
+}
+
+#[cfg(unix)]
+fn number(of: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(of)
+}
+
+#[cfg(not(unix))]
+fn number(_: &fs::Metadata) -> u64 {
+    0
+}
+
+impl Folder {
+    /// Opens all archives in a folder, each named like its file without the ending; of each set, so many old versions
+    /// will be kept.
+    ///
+    /// # Errors
+    /// When the folder or one of the archives cannot be opened.
+    pub fn open(path: &Path, old_kept: usize) -> Result<Self, SetsError> {
+        let sets = Sets::keeping(old_kept);
+        let mut looked = BTreeMap::new();
+        for (name, archive) in archives_in(path)? {
+            check_name(&name)?;
+            let found = marks(&archive);
+            open_as(&sets, &name, &archive)?;
+            looked.insert(name, Look { archive, opened: found, seen: found, fault: None });
+        }
+        Ok(Self(Arc::new(Shared { path: path.to_owned(), sets, looked: Mutex::new(looked) })))
+    }
+
+    /// The sets that lie there.
+    #[must_use]
+    pub fn sets(&self) -> &Sets {
+        &self.0.sets
+    }
+
+    /// Serves what has changed since the last look, and says so in the log. Reads files: not to be called from an async
+    /// task.
+    pub fn look(&self) {
+        let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match archives_in(&self.0.path) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(folder = %self.0.path.display(), %error, "the tiles' folder cannot be looked at");
+                return;
+            }
+        };
+        looked.retain(|name, look| self.is_still_there(name, look, &found));
+        for (name, archive) in found {
+            let now = marks(&archive);
+            let look = looked.entry(name.clone()).or_insert_with(|| Look {
+                archive: archive.clone(),
+                opened: [None; FILES],
+                seen: [None; FILES],
+                fault: None,
+            });
+            let (settled, changed) = (look.seen == now, look.opened != now || look.archive != archive);
+            look.seen = now;
+            if changed && settled {
+                (look.opened, look.archive) = (now, archive);
+                look.fault = self.renew(&name, &look.archive);
+            }
+        }
+    }
+
+    /// A set whose archive is not there at two looks is not served any more.
+    fn is_still_there(&self, name: &str, look: &mut Look, found: &BTreeMap<String, PathBuf>) -> bool {
+        if found.contains_key(name) || look.seen[0].is_some() {
+            // Between the removal of one file and the arrival of the next.
+            if !found.contains_key(name) {
+                look.seen = [None; FILES];
+            }
+            return true;
+        }
+        self.0.sets.remove(name);
+        tracing::info!(set = name, "the archive is gone; the set is not served any more");
+        false
+    }
+
+    /// Why what lies there cannot be served, if it cannot.
+    fn renew(&self, name: &str, archive: &Path) -> Option<String> {
+        match check_name(name).and_then(|()| open_as(&self.0.sets, name, archive)) {
+            Ok(version) => {
+                tracing::info!(set = name, version, "a new version of the set is served");
+                None
+            }
+            Err(error) => {
+                tracing::error!(set = name, %error, "the set's new files cannot be served; what was served goes on");
+                Some(format!("tile set {name:?}: {error}"))
+            }
+        }
+    }
+
+    /// What lies there and cannot be served, and why.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.values().filter_map(|look| look.fault.clone()).collect()
+    }
+
+    /// Writes down which tiles are hot, beside each archive, for `watersmeet tiles warm`.
+    pub fn save_hot(&self) {
+        let looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let archives: Vec<_> =
+            looked.iter().map(|(name, look)| (name.clone(), look.archive.clone())).collect();
+        drop(looked);
+        for (name, archive) in archives {
+            let Some(hot) = self.0.sets.hot(&name) else { continue };
+            let path = hot_path(&archive);
+            if let Err(error) = hot.save(&path) {
+                tracing::warn!(file = %path.display(), %error, "which tiles are hot cannot be written down");
+            }
+        }
+    }
+}
+
+/// Opens an archive as the current version of a set; its version.
+fn open_as(sets: &Sets, name: &str, archive: &Path) -> Result<String, SetsError> {
+    let set = TileSet::open(archive)?;
+    let version = set.version().to_owned();
+    sets.put(name, set, || {
+        let path = hot_path(archive);
+        Hot::load(&path).unwrap_or_else(|error| {
+            tracing::warn!(file = %path.display(), %error, "which tiles were hot cannot be read");
+            Hot::default()
+        })
+    });
+    Ok(version)
+}
