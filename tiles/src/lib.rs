@@ -31,6 +31,7 @@ pub mod compress;
 mod content;
 mod coord;
 pub mod cut;
+pub mod decode;
 mod describe;
 pub mod dynamic;
 pub mod encode;
