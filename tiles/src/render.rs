@@ -24,6 +24,9 @@ pub use crate::watch::Stopped;
 /// has to mean the same bytes for ever. The test `golden` in `tests/` says when.
 pub const RENDERER_REVISION: u32 = 2;
 
+/// A tile that is too large is drawn with the detail of so many zooms less before any feature goes.
+const COARSER_FIRST: u8 = 2;
+
 /// A thread keeps its working memory from tile to tile unless a tile has used more than this, in bytes.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 
@@ -36,6 +39,8 @@ pub struct Rendered {
     pub features: usize,
     /// How many features were left out because the tile was too large.
     pub dropped: usize,
+    /// How many zooms less than its own the detail of lines and polygons is, because the tile was too large.
+    pub coarser: u8,
 }
 
 thread_local! {
@@ -79,6 +84,11 @@ impl Brush {
         }
     }
 
+    /// The same with the vertices of so many zooms less.
+    fn coarser(&self, zooms: u8) -> Self {
+        Self { rounding: self.rounding.with_detail(self.zoom.saturating_sub(zooms)), ..*self }
+    }
+
     fn dot(&self, part: &Part) -> [TilePoint; 4] {
         let middle = self.rounding.point(part.dot.x, part.dot.y);
         let (west, north) = (middle.x - self.dot_side / 2, middle.y - self.dot_side / 2);
@@ -117,6 +127,14 @@ impl Painter {
         options: &RenderOptions,
         watch: &mut Watch<'_>,
     ) -> Result<Rendered, Stopped> {
+        self.draw(cell, brush, watch)?;
+        self.fitted(cell, brush, options, watch)
+    }
+
+    /// Draws what the cell shows, and nothing else.
+    fn draw(&mut self, cell: &Packed, brush: &Brush, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+        self.commands.clear();
+        self.drawn.clear();
         let [near, with_dots] = [0, DOT_REACH_UNITS].map(|units| brush.rounding.sight_with(units));
         for (index, layer) in cell.layers.iter().enumerate() {
             for (feature, tags, parts) in layer.each() {
@@ -135,7 +153,7 @@ impl Painter {
                 }
             }
         }
-        Ok(self.fitted(cell, options))
+        Ok(())
     }
 
     fn feature(
@@ -226,19 +244,50 @@ impl Painter {
         Ok(())
     }
 
-    /// Encodes the features, leaving out the least important until the tile is small enough.
-    fn fitted(&mut self, cell: &Packed, options: &RenderOptions) -> Rendered {
+    /// Encodes the features; what is too large loses detail first, then the least important features.
+    ///
+    /// All lines and polygons are drawn with the vertices of one zoom less, then of two: that is hardly seen, and
+    /// neighbours still meet. Then the features of least weight go. One always stays, drawn as coarsely as it takes: a
+    /// tile is never empty when it had something. All this depends on the tile alone, whoever renders it.
+    fn fitted(
+        &mut self,
+        cell: &Packed,
+        brush: &Brush,
+        options: &RenderOptions,
+        watch: &mut Watch<'_>,
+    ) -> Result<Rendered, Stopped> {
+        let most = options.tile_bytes_max;
         let all = self.drawn.len();
-        loop {
-            let bytes = self.encoder.tile(cell, &self.drawn, &self.commands, options.extent);
-            let features = self.drawn.len();
-            if bytes.len() <= options.tile_bytes_max || features == 0 {
-                return Rendered { bytes, features, dropped: all - features };
-            }
-            // A little more than the excess goes each time, so that a few rounds are enough.
-            let keep = features * options.tile_bytes_max / bytes.len() * 15 / 16;
-            keep_heaviest(&mut self.drawn, keep.min(features - 1));
+        let mut bytes = self.encoded(cell, options);
+        let mut coarser = 0;
+        while bytes.len() > most && coarser < COARSER_FIRST.min(brush.zoom) && self.has_detail() {
+            coarser += 1;
+            self.draw(cell, &brush.coarser(coarser), watch)?;
+            bytes = self.encoded(cell, options);
         }
+        while bytes.len() > most && self.drawn.len() > 1 {
+            // A little more than the excess goes each time, so that a few rounds are enough.
+            let count = self.drawn.len();
+            keep_heaviest(&mut self.drawn, (count * most / bytes.len() * 15 / 16).clamp(1, count - 1));
+            bytes = self.encoded(cell, options);
+        }
+        while bytes.len() > most && coarser < brush.zoom && self.has_detail() {
+            coarser += 1;
+            self.draw(cell, &brush.coarser(coarser), watch)?;
+            keep_heaviest(&mut self.drawn, 1);
+            bytes = self.encoded(cell, options);
+        }
+        let features = self.drawn.len();
+        Ok(Rendered { bytes, features, dropped: all.saturating_sub(features), coarser })
+    }
+
+    fn encoded(&mut self, cell: &Packed, options: &RenderOptions) -> Vec<u8> {
+        self.encoder.tile(cell, &self.drawn, &self.commands, options.extent)
+    }
+
+    /// Whether anything is drawn that could have less detail.
+    fn has_detail(&self) -> bool {
+        self.drawn.iter().any(|feature| feature.kind != Kind::Points)
     }
 
     fn clear(&mut self) {
@@ -254,9 +303,11 @@ impl Painter {
 
 /// Keeps so many features of all layers: those of most weight, and among equals those that draw the best lot by id.
 fn keep_heaviest(drawn: &mut Vec<Drawn>, keep: usize) {
-    let order = |feature: &Drawn| (feature.weight, xxh3_64(&feature.id.to_le_bytes()));
-    let mut all: Vec<_> = drawn.iter().map(order).collect();
-    all.sort_unstable_by(|a, b| b.cmp(a));
-    let Some(first_out) = all.get(keep).copied() else { return };
-    drawn.retain(|feature| order(feature) > first_out);
+    let lot = |feature: &Drawn| (feature.weight, xxh3_64(&feature.id.to_le_bytes()));
+    let mut all: Vec<_> = drawn.iter().map(lot).zip(0_usize..).collect();
+    all.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut goes = vec![true; drawn.len()];
+    all.iter().take(keep).for_each(|(_, index)| goes[*index] = false);
+    let mut goes = goes.into_iter();
+    drawn.retain(|_| goes.next() == Some(false));
 }

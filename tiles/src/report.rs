@@ -100,6 +100,10 @@ pub struct ZoomReport {
     pub dropped_by_size: u64,
     /// How many tiles were too large.
     pub tiles_too_large: u64,
+    /// How many of them were drawn with less detail.
+    pub tiles_coarser: u64,
+    /// How many are too large for all that: those of a single feature.
+    pub tiles_over_limit: u64,
 }
 
 /// What a build did.
@@ -165,9 +169,12 @@ impl fmt::Display for BuildReport {
             if report.tiles_too_large > 0 {
                 write!(
                     f,
-                    "; {} dropped from {} too large tiles",
-                    report.dropped_by_size, report.tiles_too_large
+                    "; {} too large tiles, {} of them coarser, {} features dropped",
+                    report.tiles_too_large, report.tiles_coarser, report.dropped_by_size
                 )?;
+            }
+            if report.tiles_over_limit > 0 {
+                write!(f, "; {} tiles of one feature beyond the limit", report.tiles_over_limit)?;
             }
             writeln!(f)?;
         }

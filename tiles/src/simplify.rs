@@ -126,6 +126,12 @@ impl Rounding {
         Self { zoom: tile.z(), origin, scale: grid.scale(tile.z()), sight }
     }
 
+    /// The same grid with the vertices that another zoom shows.
+    #[must_use]
+    pub fn with_detail(self, zoom: u8) -> Self {
+        Self { zoom, ..self }
+    }
+
     /// World units to the nearest tile units, halves to the south-east.
     #[inline]
     #[must_use]

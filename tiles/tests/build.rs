@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Folder, Random, built, feature, plain};
+use watersmeet_tiles::decode;
 use watersmeet_tiles::source::Shape;
 use watersmeet_tiles::{
     BuildError, BuildOptions, Layer, OpenError, OptionsError, RenderOptions, TileCoord, TileSet, Value,
@@ -205,4 +206,56 @@ fn an_archive_is_described() {
     {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+/// A ring of so many corners, with bays of every size.
+fn coast(middle: [f64; 2], radius: f64, bits: u32) -> Shape {
+    let corners = 1_u32 << bits;
+    let corner = |index: u32| {
+        let index = index % corners;
+        let bay = |octave: u32| {
+            let lot = Random(u64::from((octave << 20) + (index >> (bits - octave)))).next() % 1000;
+            lot as f64 / 1000.0 * libm::exp2(-f64::from(octave))
+        };
+        let angle = std::f64::consts::TAU * f64::from(index) / f64::from(corners);
+        let far = radius * (0.4 + 0.5 * (2..bits).map(bay).sum::<f64>());
+        [middle[0] + far * libm::cos(angle), middle[1] + far * libm::sin(angle)]
+    };
+    Shape::Polygons(vec![vec![(0..=corners).map(corner).collect()]])
+}
+
+#[test]
+fn a_tile_that_is_too_large_loses_detail_before_features_and_is_never_empty() {
+    let folder = Folder::new();
+    let tile_of = |features: Vec<_>, tile_bytes_max| {
+        let options = BuildOptions {
+            render: RenderOptions { max_zoom: 5, tile_bytes_max, ..RenderOptions::default() },
+            archive_zoom: Some(3),
+            ..BuildOptions::default()
+        };
+        let report = built(&folder.path("out.pmtiles"), &options, vec![("coasts", features)]);
+        let set = TileSet::open(&folder.path("out.pmtiles")).unwrap();
+        let bytes = plain(&set, TileCoord::new(3, 4, 3).unwrap());
+        let features: usize = decode::tile(&bytes).unwrap().iter().map(|layer| layer.features.len()).sum();
+        (bytes.len(), features, report.zooms[&3].clone())
+    };
+    let coasts =
+        || (0..20).map(|id| feature(id, coast([22.0 + id as f64 / 10.0, 20.0], 15.0, 10), &[])).collect();
+    let (whole, all, report) = tile_of(coasts(), 10_000_000);
+    assert_eq!((all, report.tiles_too_large), (20, 0));
+    // Half the room: detail is enough.
+    let (bytes, features, report) = tile_of(coasts(), whole / 2);
+    assert!(bytes <= whole / 2 && features == 20, "{bytes} of {whole}, {features} features");
+    assert!(report.tiles_coarser > 0 && report.dropped_by_size == 0);
+    // A fiftieth: features go as well.
+    let (bytes, features, report) = tile_of(coasts(), whole / 50);
+    assert!(bytes <= whole / 50 && (1..20).contains(&features), "{features} features");
+    assert!(report.dropped_by_size > 0);
+    // One feature that is too large by itself: coarser and coarser, but there.
+    let one = || vec![feature(1, coast([22.0, 20.0], 15.0, 13), &[])];
+    let (bytes, features, report) = tile_of(one(), 400);
+    assert!(bytes <= 400 && features == 1, "{bytes} bytes, {features} features");
+    assert_eq!((report.dropped_by_size, report.tiles_over_limit), (0, 0));
+    let (_, features, report) = tile_of(one(), 20);
+    assert!(features == 1 && report.tiles_over_limit > 0);
 }

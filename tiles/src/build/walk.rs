@@ -155,7 +155,7 @@ impl Walker<'_> {
             let shown = Packed::of(cell, Zooms::only(tile.z()));
             render(&shown, tile, &self.options.render, &stop).map_err(|_| BuildError::Stopped)?
         };
-        let Rendered { bytes, dropped, .. } = rendered;
+        let Rendered { bytes, dropped, coarser, .. } = rendered;
         if bytes.is_empty() {
             return Ok(());
         }
@@ -166,7 +166,9 @@ impl Walker<'_> {
         zoom.bytes += length;
         zoom.largest_bytes = zoom.largest_bytes.max(length);
         zoom.dropped_by_size += dropped as u64;
-        zoom.tiles_too_large += u64::from(dropped > 0);
+        zoom.tiles_too_large += u64::from(dropped > 0 || coarser > 0);
+        zoom.tiles_coarser += u64::from(coarser > 0);
+        zoom.tiles_over_limit += u64::from(bytes.len() > self.options.render.tile_bytes_max);
         drop(zooms);
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -29,6 +29,8 @@ pub struct Area {
     whole: TilePaths,
     /// How often the other rings wind around the box's north-western corner.
     winding: i32,
+    /// Whether a ring cuts off so little of the box, at a corner, that rounding left nothing of it.
+    touched: bool,
     /// All entries and exits around the box: place, chain, and whether it is an entry.
     around: Vec<(i64, usize, bool)>,
 }
@@ -40,6 +42,7 @@ impl Area {
         self.ends.clear();
         self.whole.clear();
         self.winding = 0;
+        self.touched = false;
     }
 
     /// Adds a ring, not closed by a repeated point.
@@ -82,6 +85,8 @@ impl Area {
         self.chains.finish(2);
         if self.chains.len() > before {
             self.ends.push([entry, exit]);
+        } else {
+            self.touched = true;
         }
     }
 
@@ -101,13 +106,14 @@ impl Area {
         is_clear
     }
 
-    /// No ring crosses the box: it lies in the area, or it does not.
+    /// No ring crosses the box: it lies in the area, or it does not. Where a ring cuts off just the corner, that says
+    /// nothing of the box.
     fn around_all(&self, window: &Window, out: &mut TilePaths) -> bool {
         if self.winding == 1 {
             window.corners().into_iter().for_each(|corner| out.push(corner));
             out.finish_ring();
         }
-        matches!(self.winding, 0 | 1)
+        matches!(self.winding, 0 | 1) && !self.touched
     }
 
     /// Brings entries and exits in order around the box. False when they do not take turns, or tell something else
@@ -239,6 +245,12 @@ mod tests {
         assert!(clipped(&[&FAR, &hole]).unwrap().is_empty());
         assert_eq!(clipped(&[&hole]), None, "a hole in nothing");
         assert_eq!(clipped(&[&FAR, &FAR]), None, "twice the same");
+    }
+
+    #[test]
+    fn a_ring_that_cuts_off_less_than_a_unit_of_a_corner_does_not_fill_the_box() {
+        // Its border passes a quarter of a unit inside of the north-western corner, which rounds to the corner itself.
+        assert_eq!(clipped(&[&[(-3000, 2872), (-3000, -9000), (8873, -9000)]]), None);
     }
 
     #[test]
