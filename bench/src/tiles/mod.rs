@@ -5,6 +5,7 @@
 
 #![allow(clippy::cast_precision_loss, reason = "a harness: its counts are far below 2^52")]
 
+mod aims;
 mod build;
 mod child;
 mod compression;
@@ -46,6 +47,7 @@ pub(crate) fn compare(arguments: &[&str]) -> bool {
     start::compare(&mut bench);
     let rows = bench.report.rows.iter().filter(|row| !row.metric.starts_with(build::TILES_AT));
     table::print(&rows.cloned().collect::<Vec<_>>());
+    aims::print(&bench.report.rows);
     println!("measured on {} in {} s", bench.report.machine, bench.start.elapsed().as_secs());
     bench.report.save("tiles");
     true

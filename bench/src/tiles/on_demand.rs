@@ -6,12 +6,11 @@
 use super::data::DataSet;
 use super::pick::Sample;
 use super::postgis::Postgis;
-use super::{Bench, OURS, Subject, child, dynamic, geojson_vt};
+use super::{Bench, OURS, Subject, dynamic, geojson_vt};
 use crate::failure::Failure;
 use crate::figures::Figures;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use watersmeet_tiles::TileCoord;
+use watersmeet_tiles::{BuildOptions, Layer, LayerRules, PointRule, TileCoord, build};
 
 /// How many tiles are rendered, at which zooms, and how many in a quick run.
 const TILES: usize = 2_000;
@@ -89,15 +88,21 @@ fn prepare(set: DataSet, folder: &Path, count: usize) -> Result<Prepared, Failur
     let tiles = sample.tiles(count, ZOOMS)?;
     let checked = sample.tiles(CHECKED, MAX_ZOOM..=MAX_ZOOM)?;
     let ours = folder.join(format!("{}-cells.pmtiles", set.name));
-    let mut command = Command::new(crate::binary());
-    command.args(["tiles", "build"]).arg(set.geojson(folder)?).arg("--output").arg(&ours);
-    command.args(["--max-zoom", &MAX_ZOOM.to_string(), "--archive-zoom", &ARCHIVE_ZOOM.to_string()]);
-    child::run(&mut command)?;
+    build(&[Layer::from_path(set.geojson(folder)?)], &ours, &options(set), &())?;
     let features = features(&dynamic::ours(&ours, &checked, Cells::Warm)?);
     if features < checked.len() {
         return Err(Failure::new(format!("{features} features in {} tiles that hold some", checked.len())));
     }
     Ok(Prepared { questions: Questions { set, folder: folder.to_owned(), tiles, checked }, ours, features })
+}
+
+/// Every point is drawn at every zoom, as the peers do: thinned points would be less work.
+fn options(set: DataSet) -> BuildOptions {
+    let rules = LayerRules { points: PointRule::All, ..LayerRules::default() };
+    let mut options = BuildOptions { archive_zoom: Some(ARCHIVE_ZOOM), ..BuildOptions::default() };
+    options.render.max_zoom = MAX_ZOOM;
+    options.layers.insert(set.name.to_owned(), rules);
+    options
 }
 
 fn subjects<'a>(prepared: &'a Prepared, postgis: &'a Postgis) -> Vec<Subject<'a>> {
