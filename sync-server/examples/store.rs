@@ -17,6 +17,8 @@ const DOCUMENTS: usize = 50;
 const RECORD_BYTES: usize = 64;
 const MANY: usize = 100_000;
 const ENTRIES: usize = 100_000;
+/// How long appends are measured beside something else.
+const BESIDE: Duration = Duration::from_secs(3);
 
 fn main() {
     let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
@@ -111,6 +113,22 @@ fn large_document(folder: &Path) {
         assert_eq!(replayed.len(), document.len());
     };
     time("load and replay it", load);
+    println!("bytes of its state              {:>9}", state.len());
+    beside("appends beside nothing", &store, || std::thread::sleep(BESIDE));
+    let mut last = last;
+    beside("appends beside compactions", &store, || {
+        let start = Instant::now();
+        while start.elapsed() < BESIDE {
+            store.compact("large", last, &state).unwrap();
+            let delta = Document::new(ReplicaId::new(3)).state().encode();
+            last = store.append(&[record(delta)]).unwrap()[0];
+        }
+    });
+    time("one more compaction", || store.compact("large", last, &state).unwrap());
+}
+
+/// What appends of others wait while `work` is done.
+fn beside(what: &str, store: &Arc<Sqlite>, work: impl FnOnce()) {
     let (stop, others) = (Arc::new(AtomicBool::new(false)), store.clone());
     let stopped = stop.clone();
     let appending = std::thread::spawn(move || {
@@ -118,21 +136,15 @@ fn large_document(folder: &Path) {
         let mut latencies = Vec::new();
         while !stopped.load(Ordering::SeqCst) {
             let one = Instant::now();
-            others.append(&[self::record(0, &delta)]).unwrap();
+            others.append(&[record(0, &delta)]).unwrap();
             latencies.push(one.elapsed());
+            others.tidy().unwrap();
         }
         latencies
     });
-    std::thread::sleep(Duration::from_millis(200));
-    println!("bytes of its state              {:>9}", state.len());
-    let mut last = last;
-    for _ in 0..20 {
-        time("compact it", || store.compact("large", last, &state).unwrap());
-        let delta = Document::new(ReplicaId::new(3)).state().encode();
-        last = store.append(&[record(delta)]).unwrap()[0];
-    }
+    work();
     stop.store(true, Ordering::SeqCst);
-    println!("appends beside the compactions  {}", rate(appending.join().unwrap(), 1));
+    println!("{what:<31} {}", rate(appending.join().unwrap(), 1));
 }
 
 fn time(what: &str, work: impl FnOnce()) {

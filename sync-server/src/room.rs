@@ -65,6 +65,9 @@ pub(crate) enum Request {
     Settle { settled: oneshot::Sender<()> },
     /// To show the others an ephemeral state; an empty one takes it back.
     Present { guest: GuestId, state: Bytes },
+    /// To fail as a defect would.
+    #[cfg(test)]
+    Panic,
 }
 
 /// A delta that came in.
@@ -326,6 +329,8 @@ impl Room {
             }
             Request::CatchUp { guest, has } => self.catch_up(guest, &has),
             Request::Present { guest, state } => self.present(guest, state),
+            #[cfg(test)]
+            Request::Panic => panic!("as a test asked for"),
             // Whoever does not wait any more needs no answer.
             Request::Settle { settled } => drop(settled.send(())),
             Request::Recall { guest } => {

@@ -10,7 +10,11 @@ use crate::metrics::{CountedRoom, RoomState};
 use crate::room::{Needs, Request, Room};
 use crate::store::Store;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -201,8 +205,16 @@ async fn live(
         Ok(mut room) => {
             tracing::debug!(document = %name, channel, "room opened");
             rooms.open().unreadable.told.remove(&name);
-            if !serve(&rooms, &mut room, (&name, channel), &evicted, &mut queue, &mut counted).await {
-                rooms.forget(&name, channel);
+            let serving = serve(&rooms, &mut room, (&name, channel), &evicted, &mut queue, &mut counted);
+            match caught(serving).await {
+                Ok(true) => {}
+                Ok(false) => rooms.forget(&name, channel),
+                // What is in memory may be half changed. Whoever comes from now on has it read from the store again.
+                Err(_printed) => {
+                    tracing::error!(document = %name, "a defect ended the document's task; it is loaded anew");
+                    rooms.forget(&name, channel);
+                    room.dismiss();
+                }
             }
         }
         Err(error) => {
@@ -214,6 +226,16 @@ async fn live(
     }
     turn_away(&name, channel, queue).await;
     tracing::debug!(document = %name, channel, "room ended");
+}
+
+/// What a future ends with, or what it panicked with: so that no defect leaves behind a door that leads nowhere.
+async fn caught<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
 }
 
 /// Serves until nobody has come for a while; false if the room was lost before.

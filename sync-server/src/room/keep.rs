@@ -67,7 +67,7 @@ impl Room {
     }
 
     /// Ends everybody's connection: what they have cannot be served.
-    fn dismiss(&mut self) {
+    pub(crate) fn dismiss(&mut self) {
         for (_, guest) in std::mem::take(&mut self.guests) {
             guest.mailbox.end(Code::Unavailable, format!("the document {:?} cannot be read now", self.name));
         }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::access::Access;
+use crate::hub::Hub;
 use crate::mailbox::{Capacity, Letters};
+use crate::rooms::Door;
 use crate::{Config, Server};
 use std::time::Duration;
 use watersmeet_crdt::session::{Frame, Input, Limits as SessionLimits, Output, PROTOCOL, Session, Token};
@@ -28,35 +30,116 @@ async fn letters(mailbox: &Mailbox) -> Letters {
     mailbox.take()
 }
 
+/// Has a guest join a room; where its post comes.
+async fn join(hub: &Hub, door: &Door, number: u64) -> Arc<Mailbox> {
+    let capacity = Capacity { bytes: 1_000, deltas: 8 };
+    let mailbox = Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone()));
+    let (guest, has) = (GuestId(number), VersionVector::default());
+    door.requests.send(Request::Join { guest, mailbox: mailbox.clone(), has }).await.unwrap();
+    assert!(matches!(letters(&mailbox).await.answers[..], [Answer::Opened { .. }]));
+    mailbox
+}
+
+/// The first edit of a replica, brought by a guest.
+async fn edit(hub: &Hub, guest: u64, author: Option<&str>) -> Edit {
+    let mut document = Document::new(ReplicaId::new(2));
+    document.edit(NOW, |tx| tx.set(&["mill"], "old")).unwrap();
+    let delta = document.since(&VersionVector::default());
+    Edit {
+        guest: GuestId(guest),
+        author: author.map(Subject::new),
+        bytes: delta.encode(),
+        delta: Box::new(delta),
+        came: Arrival::now(GuestId(guest), "map", 0),
+        permit: hub.inbound.clone().acquire_many_owned(1).await.unwrap(),
+    }
+}
+
+/// A server of its own, and where it keeps its documents.
+fn server(name: &str) -> (Server, std::path::PathBuf) {
+    let folder = std::env::temp_dir().join(format!("watersmeet-room-{name}-{}", std::process::id()));
+    (Server::open(Config::new(&folder, Access::open())).unwrap(), folder)
+}
+
+/// A defect in one document's task ends that task: who is in the room is told to connect again, the others notice
+/// nothing, and whoever comes next finds what was committed.
+#[tokio::test]
+async fn a_panic_in_a_room_harms_no_other_and_leaves_no_dead_document() {
+    let (server, folder) = server("panic");
+    let hub = server.hub.clone();
+    let (door, other) = (hub.rooms.door("map").unwrap(), hub.rooms.door("other").unwrap());
+    let (mailbox, neighbour) = (join(&hub, &door, 1).await, join(&hub, &other, 2).await);
+    door.requests.send(Request::Edit(edit(&hub, 1, None).await)).await.unwrap();
+    assert_eq!(letters(&mailbox).await.acks.len(), 1);
+    door.requests.send(Request::Panic).await.unwrap();
+    assert!(matches!(letters(&mailbox).await.end, Some((Code::Unavailable, _))));
+
+    let again = hub.rooms.door("map").unwrap();
+    assert_ne!(again.channel, door.channel);
+    let mailbox = join(&hub, &again, 3).await;
+    let (guest, has) = (GuestId(3), VersionVector::default());
+    again.requests.send(Request::CatchUp { guest, has }).await.unwrap();
+    let answers = letters(&mailbox).await.answers;
+    let [Answer::CaughtUp(group)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(group.to.seq(ReplicaId::new(2)), 1, "what was committed is there");
+    other.requests.send(Request::Edit(edit(&hub, 2, None).await)).await.unwrap();
+    assert_eq!(letters(&neighbour).await.acks.len(), 1);
+    for (door, number) in [(&again, 3), (&other, 2)] {
+        door.requests.send(Request::Leave { guest: GuestId(number) }).await.unwrap();
+    }
+    server.shutdown().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Whoever opens a document again is not told what was refused before.
+#[tokio::test]
+async fn what_was_refused_is_forgotten_when_the_document_is_left() {
+    let (server, folder) = server("refused");
+    let hub = server.hub.clone();
+    let door = hub.rooms.door("map").unwrap();
+    let (anna, ben) = (join(&hub, &door, 1).await, join(&hub, &door, 2).await);
+    door.requests.send(Request::Edit(edit(&hub, 1, Some("anna")).await)).await.unwrap();
+    assert_eq!(letters(&anna).await.acks.len(), 1);
+    assert_eq!(letters(&ben).await.deltas.len(), 1);
+    // A second of her events, but brought by him.
+    let mut document = Document::new(ReplicaId::new(2));
+    document.edit(NOW, |tx| tx.set(&["mill"], "old")).unwrap();
+    document.edit(NOW, |tx| tx.set(&["mill"], "new")).unwrap();
+    let delta = document.since(&VersionVector::default());
+    let forged = Edit { bytes: delta.encode(), delta: Box::new(delta), ..edit(&hub, 2, Some("ben")).await };
+    door.requests.send(Request::Edit(forged)).await.unwrap();
+    let settle = async || {
+        let (settled, done) = oneshot::channel();
+        door.requests.send(Request::Settle { settled }).await.unwrap();
+        done.await.unwrap();
+    };
+    settle().await;
+    door.requests.send(Request::Leave { guest: GuestId(2) }).await.unwrap();
+    settle().await;
+    assert!(ben.take().refused.is_empty(), "it is told in a document that it has left");
+    let ben = join(&hub, &door, 2).await;
+    settle().await;
+    assert!(ben.take().refused.is_empty());
+    for guest in [1, 2] {
+        door.requests.send(Request::Leave { guest: GuestId(guest) }).await.unwrap();
+    }
+    drop(door);
+    server.shutdown().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// Two receivers hand their sockets the same bytes, not equal ones: to encode a frame for each would cost more than all
 /// the rest of a delivery.
 #[tokio::test]
 async fn an_edit_is_encoded_once_however_many_receive_it() {
-    let folder = std::env::temp_dir().join(format!("watersmeet-room-test-{}", std::process::id()));
-    let server = Server::open(Config::new(&folder, Access::open())).unwrap();
+    let (server, folder) = server("once");
     let hub = server.hub.clone();
     let door = hub.rooms.door("map").unwrap();
     let mut mailboxes = Vec::new();
     for number in 0..3 {
-        let capacity = Capacity { bytes: 1_000, deltas: 8 };
-        let mailbox = Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone()));
-        let (guest, has) = (GuestId(number), VersionVector::default());
-        door.requests.send(Request::Join { guest, mailbox: mailbox.clone(), has }).await.unwrap();
-        assert!(matches!(letters(&mailbox).await.answers[..], [Answer::Opened { .. }]));
-        mailboxes.push(mailbox);
+        mailboxes.push(join(&hub, &door, number).await);
     }
-    let mut document = Document::new(ReplicaId::new(2));
-    document.edit(NOW, |tx| tx.set(&["mill"], "old")).unwrap();
-    let delta_of_author = document.since(&VersionVector::default());
-    let edit = Edit {
-        guest: GuestId(0),
-        author: None,
-        bytes: delta_of_author.encode(),
-        delta: Box::new(delta_of_author),
-        came: Arrival::now(GuestId(0), "map", 0),
-        permit: hub.inbound.clone().acquire_many_owned(1).await.unwrap(),
-    };
-    door.requests.send(Request::Edit(edit)).await.unwrap();
+    door.requests.send(Request::Edit(edit(&hub, 0, None).await)).await.unwrap();
 
     let mut sent = Vec::new();
     for mailbox in &mailboxes[1..] {

@@ -319,3 +319,35 @@ fn a_store_that_cannot_be_settled_is_read_and_tried_again() {
     store.append(&[record("a", b"2")]).unwrap();
     assert_eq!(store.load("a").unwrap().deltas.len(), 2);
 }
+
+/// Nothing is written, and nothing that is there is touched, when a copy or what it is made of is not right.
+#[test]
+fn a_backup_and_a_restore_refuse_what_would_do_harm() {
+    let (folder, made) = (Folder::fresh(), Folder::fresh());
+    let store = Sqlite::open(&folder.0).unwrap();
+    let mut document = watersmeet_crdt::Document::new(ReplicaId::new(1));
+    document.edit(watersmeet_crdt::Time::from_millis(1), |tx| tx.set(&["key"], "text")).unwrap();
+    store.append(&[Record { delta: document.encode_state(), ..record("a", b"") }]).unwrap();
+    let out = folder.0.join("backup");
+    let itself = backup(&folder.0, &file_in(&folder.0)).unwrap_err();
+    assert!(matches!(itself, StoreError::Copy { .. }), "{itself}");
+    assert_eq!(store.load("a").unwrap().deltas.len(), 1, "and it is still there");
+    assert_eq!(backup(&folder.0, &out).unwrap().documents, 1);
+
+    // Into a store that is there, or in use; from a store in place of a backup; from what is damaged.
+    assert!(matches!(restore(&out, &folder.0), Err(StoreError::InUse { .. })));
+    let unmoved = restore(&file_in(&folder.0), &made.0).unwrap_err();
+    assert!(unmoved.to_string().contains("write-ahead log beside it"), "{unmoved}");
+    drop(store);
+    assert!(matches!(restore(&out, &folder.0), Err(StoreError::NotEmpty { .. })));
+    let whole = std::fs::read(&out).unwrap();
+    let at = whole.windows(4).position(|bytes| bytes == b"text").unwrap();
+    let mut damaged = whole.clone();
+    damaged[at] ^= 1;
+    std::fs::write(&out, damaged).unwrap();
+    assert!(matches!(restore(&out, &made.0), Err(StoreError::Damaged { .. })));
+    assert!(!file_in(&made.0).exists(), "there is no half a store");
+    std::fs::write(&out, whole).unwrap();
+    assert_eq!(restore(&out, &made.0).unwrap().documents, 1);
+    assert_eq!(Sqlite::open(&made.0).unwrap().load("a").unwrap().deltas.len(), 1);
+}
