@@ -205,8 +205,7 @@ fn below(prefix: &str, app: Router) -> Router {
             Redirect::permanent(&format!("{start}{query}"))
         }
     };
-    let elsewhere =
-        json!({ "error": "there is nothing here", "hint": format!("everything is below {start}") });
+    let elsewhere = json!({ "error": { "code": "not-found", "message": "there is nothing here", "hint": format!("everything is below {start}") } });
     Router::new()
         .route(prefix, get(to_start))
         .nest(&start, app)

@@ -106,7 +106,8 @@ async fn absent(content: Content, request: Request) -> Response {
         ),
         _ => ("there is no such file", "it may be one of another release; load the page again"),
     };
-    let body = serde_json::json!({ "error": error, "hint": hint }).to_string();
+    let body =
+        serde_json::json!({ "error": { "code": "not-found", "message": error, "hint": hint } }).to_string();
     let json = HeaderValue::from_static("application/json");
     (StatusCode::NOT_FOUND, [(CONTENT_TYPE, json)], body).into_response()
 }

@@ -69,6 +69,8 @@ pub(crate) struct Metrics {
     pub(crate) queue_drops: Counter,
     /// Documents that were read from the store.
     pub(crate) documents_loaded: Counter,
+    /// Answers to those who lacked something that had to be encoded, since nobody had just lacked the same.
+    pub(crate) encoded_answers: Counter,
     /// Snapshots that took the place of a log.
     pub(crate) compactions: Counter,
     /// 1 while the store cannot be written to, else 0.
@@ -104,6 +106,11 @@ impl Metrics {
             sent_deltas: counter(r, "sent_deltas", "Deltas sent to peers"),
             queue_drops: counter(r, "queue_drops", "Queues of slow readers that were forgotten"),
             documents_loaded: counter(r, "documents_loaded", "Documents read from the store"),
+            encoded_answers: counter(
+                r,
+                "encoded_answers",
+                "Answers to those who lacked something that had to be encoded",
+            ),
             compactions: counter(r, "compactions", "Snapshots that took the place of a log"),
             store_failing: named(
                 r,

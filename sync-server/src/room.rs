@@ -14,6 +14,7 @@
 //! again, those who were refused are asked for everything that is lacking.
 
 mod admit;
+mod answers;
 mod feed;
 mod keep;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::rights::Refused;
 use crate::store::{Appended, Record, Store, StoreError};
 use crate::trace::{self, Arrival};
 use admit::Size;
+use answers::Answers;
 use bytes::Bytes;
 use feed::Feed;
 use keep::{Compacting, Loaded, load};
@@ -131,8 +133,8 @@ pub(crate) struct Room {
     compacted: VersionVector,
     /// What changes, if anybody wants to know.
     feed: Option<Feed>,
-    /// The latest answer to somebody who lacked something; many lack the same.
-    latest_group: Option<(VersionVector, Arc<Group>)>,
+    /// What was answered to those who lacked something.
+    answers: Answers,
 }
 
 impl Room {
@@ -158,7 +160,7 @@ impl Room {
             compacting: None,
             compacted: VersionVector::default(),
             feed: None,
-            latest_group: None,
+            answers: Answers::default(),
         })
     }
 
@@ -235,7 +237,7 @@ impl Room {
             edits.taken.iter().for_each(Taken::written);
             self.tail.add(number, bytes);
             self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
-            self.latest_group = None;
+            self.answers.clear();
             self.fan_out(edits, &group);
             self.tell();
         }
@@ -365,14 +367,14 @@ impl Room {
     }
 
     fn group_since(&mut self, has: &VersionVector) -> Arc<Group> {
-        if let Some((known, group)) = &self.latest_group
-            && known == has
-        {
-            return group.clone();
+        let has = answers::known(has, self.document.version());
+        if let Some(group) = self.answers.find(&has) {
+            return group;
         }
-        let delta = self.document.since(has);
+        let delta = self.document.since(&has);
         let group = Group::new(self.channel, &delta, &delta.encode());
-        self.latest_group = Some((has.clone(), group.clone()));
+        self.metrics.encoded_answers.inc();
+        self.answers.keep(has, group.clone(), self.limits.mailbox_bytes);
         group
     }
 

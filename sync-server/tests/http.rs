@@ -182,6 +182,35 @@ async fn what_a_reader_has_is_not_sent_again() {
     server.stop().await;
 }
 
+/// However often, and in whatever words, somebody asks: a state is encoded once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_encoded_once_for_all_who_ask() {
+    let server = Running::start().await;
+    let mut program = Program::new(1);
+    assert_eq!(server.post("map", &program.add(1)).await.status, 200);
+    let encoded = async || {
+        let metrics = server.get("/metrics", &[]).await.body;
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix("watersmeet_encoded_answers_total ")).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    for n in 0..20 {
+        assert_eq!(server.get("/docs/map", &[("Accept", SNAPSHOT)]).await.status, 200);
+        // Events that nobody ever heard of.
+        let (port, path) = (server.port, format!("/docs/map/changes?since={}:1", 1_000 + n));
+        let following = tokio::task::spawn_blocking(move || Events::open(port, &path, &[]).1.next().unwrap());
+        assert_eq!(
+            patiently("an event", following).await.unwrap().id.unwrap().split(',').next(),
+            Some("1:1")
+        );
+    }
+    assert_eq!(encoded().await, 1);
+    assert_eq!(server.post("map", &program.add(1)).await.status, 200);
+    assert_eq!(server.document("map").await.counter(&["count"]), 2);
+    assert_eq!(encoded().await, 2);
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delta_is_posted_once_however_often_it_comes() {
     let server = Running::start().await;

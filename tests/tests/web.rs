@@ -41,7 +41,7 @@ fn is_index(answer: &Answer) -> bool {
 fn is_absent(answer: &Answer) -> bool {
     answer.status == 404
         && answer.header("content-type") == Some("application/json")
-        && answer.body.starts_with(r#"{"error":""#)
+        && answer.body.starts_with(r#"{"error":{"code":"not-found""#)
         && answer.body.contains(r#""hint":""#)
 }
 

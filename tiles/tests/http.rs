@@ -133,13 +133,17 @@ async fn what_is_wrong_is_said() {
     for (tile, status, error) in wrong {
         let answer = server.get(&server.tile(tile), &[]).await;
         assert_eq!(answer.status, status, "{tile}");
-        assert!(answer.json()["error"].as_str().unwrap().contains(error), "{tile}: {}", answer.json());
-        assert!(answer.json()["hint"].is_string());
+        assert!(
+            answer.json()["error"]["message"].as_str().unwrap().contains(error),
+            "{tile}: {}",
+            answer.json()
+        );
+        assert!(answer.json()["error"]["hint"].is_string());
     }
     for ending in [".png", "", ".mvt.gz", ".MVT"] {
         let answer = server.get(&server.tile("3/0/0").replace(".mvt", ending), &[]).await;
         assert_eq!(answer.status, 400, "{ending}");
-        assert!(answer.json()["error"].as_str().unwrap().contains(".mvt"), "{}", answer.json());
+        assert!(answer.json()["error"]["message"].as_str().unwrap().contains(".mvt"), "{}", answer.json());
     }
     for path in [
         "/tiles/none/0123456789abcdef/0/0/0.mvt",
@@ -151,7 +155,7 @@ async fn what_is_wrong_is_said() {
     ] {
         let answer = server.get(path, &[]).await;
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.json()["hint"].is_string());
+        assert!(answer.json()["error"]["hint"].is_string());
     }
 }
 
@@ -173,7 +177,7 @@ async fn an_old_version_answers_while_it_is_kept_and_then_points_to_the_current_
     assert_eq!(gone.status, 410);
     let version = server.sets.current("map").unwrap().version().to_owned();
     let current = format!("http://maps.example.org/tiles/map/{version}/{}.mvt", TILES[1]);
-    assert_eq!(gone.json()["current"], Json::from(current.clone()));
+    assert_eq!(gone.json()["error"]["current"], Json::from(current.clone()));
     assert_eq!(gone.header("link"), format!("<{current}>; rel=\"latest-version\""));
     assert_eq!(gone.header("cache-control"), "no-store");
 }
@@ -308,8 +312,8 @@ async fn a_tile_that_takes_too_long_is_refused_for_now() {
     let answer = server.get(&server.tile(TILES[1]), &[]).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.header("retry-after"), "30");
-    assert!(answer.json()["error"].as_str().unwrap().contains("12/2200/1343"));
-    assert!(answer.json()["hint"].as_str().unwrap().contains("render_time"));
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("12/2200/1343"));
+    assert!(answer.json()["error"]["hint"].as_str().unwrap().contains("render_time"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

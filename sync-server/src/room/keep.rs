@@ -54,7 +54,7 @@ impl Room {
                 }
                 self.size = Size::at_most(tail.state_bytes_at_most());
                 (self.document, self.tail, self.following) = (document, tail, following);
-                self.latest_group = None;
+                self.answers.clear();
                 self.begin_feed_again();
                 Ok(())
             }
@@ -102,7 +102,7 @@ impl Room {
                 Ok(true) => {
                     self.tail.add(number, bytes.len());
                     self.size.add(bytes.len());
-                    self.latest_group = None;
+                    self.answers.clear();
                     let readers = self.guests.values().filter(|guest| !guest.follows);
                     readers.for_each(|guest| guest.mailbox.delta(group.clone()));
                     self.tell();

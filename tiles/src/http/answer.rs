@@ -64,14 +64,14 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut headers = cors();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let status = self.status();
-        let body = match self {
+        let (status, code) = (self.status(), self.reason());
+        let mut error = match self {
             Self::Malformed { error, hint } | Self::Missing { error, hint } => {
-                json!({ "error": error, "hint": hint })
+                json!({ "message": error, "hint": hint })
             }
             Self::Outside { error, hint } => {
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
-                json!({ "error": error, "hint": hint })
+                json!({ "message": error, "hint": hint })
             }
             Self::Gone { version, current } => {
                 if let Ok(link) = HeaderValue::from_str(&format!("<{current}>; rel=\"latest-version\"")) {
@@ -79,23 +79,24 @@ impl IntoResponse for Refusal {
                 }
                 let error = format!("version {version} of this set is not kept");
                 let hint = "fetch the set's TileJSON again, or ask for the current version of this tile";
-                json!({ "error": error, "hint": hint, "current": current })
+                json!({ "message": error, "hint": hint, "current": current })
             }
             Self::Busy(error) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-                json!({ "error": error, "hint": "try again in a second" })
+                json!({ "message": error, "hint": "try again in a second" })
             }
             Self::TooSlow { error, again_after } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(again_after.as_secs()));
                 let hint = "whoever runs the server can render this zoom beforehand, or allow more time (tiles.render_time)";
-                json!({ "error": error, "hint": hint })
+                json!({ "message": error, "hint": hint })
             }
             Self::Broken => {
                 let hint = "the operator finds the reason in the server's log";
-                json!({ "error": "the tile cannot be read or rendered", "hint": hint })
+                json!({ "message": "the tile cannot be read or rendered", "hint": hint })
             }
         };
-        (status, headers, Json(body)).into_response()
+        error["code"] = code.into();
+        (status, headers, Json(json!({ "error": error }))).into_response()
     }
 }
 
@@ -114,6 +115,8 @@ pub(super) async fn preflight() -> (StatusCode, HeaderMap) {
 pub(super) async fn not_allowed() -> Response {
     let mut headers = cors();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    let body = json!({ "error": "this method means nothing here", "hint": "ask with GET or HEAD" });
+    let body = json!({ "error": {
+        "code": "method", "message": "this method means nothing here", "hint": "ask with GET or HEAD",
+    } });
     (StatusCode::METHOD_NOT_ALLOWED, headers, Json(body)).into_response()
 }
