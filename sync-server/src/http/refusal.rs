@@ -22,6 +22,9 @@ pub(super) struct Refusal {
     /// What the server has, if that is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<String>,
+    /// Whether whoever refused it has counted it.
+    #[serde(skip)]
+    pub(super) is_counted: bool,
 }
 
 #[derive(Serialize)]
@@ -35,7 +38,7 @@ pub(super) struct Counted(pub(super) &'static str);
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Refusal { status, code, message: message.into(), version: None }
+        Refusal { status, code, message: message.into(), version: None, is_counted: false }
     }
 
     pub(super) fn not_a_web_socket(rejection: &WebSocketUpgradeRejection) -> Self {
@@ -124,7 +127,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code) = (self.status, self.code);
         let mut response = (status, Json(Body { error: &self })).into_response();
-        response.extensions_mut().insert(Counted(code));
+        if !self.is_counted {
+            response.extensions_mut().insert(Counted(code));
+        }
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {

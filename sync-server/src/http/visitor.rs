@@ -93,7 +93,8 @@ impl Visitor {
             return Err(Refusal::of_code(code, message));
         }
         if let Some(refused) = letters.refused.remove(&self.channel()) {
-            return Err(Refusal::of(refused));
+            // The room counts what it refuses.
+            return Err(Refusal { is_counted: true, ..Refusal::of(refused) });
         }
         let refusal = letters.answers.iter_mut().find_map(|answer| match answer {
             Answer::Refused { code, message, .. } => Some(Refusal::of_code(*code, std::mem::take(message))),
