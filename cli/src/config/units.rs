@@ -147,6 +147,9 @@ const SIZES: [(&str, u64); 8] = [
     ("kB", 1_000),
 ];
 
+/// The place of the unit that every size can be printed in.
+const BYTES: usize = 4;
+
 fn size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -159,7 +162,7 @@ impl<T: Copy + TryInto<u64>> Serialize for Size<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let bytes: u64 = self.0.try_into().unwrap_or(u64::MAX);
         let (unit, factor) =
-            SIZES[..4].iter().find(|(_, factor)| bytes.is_multiple_of(*factor)).unwrap_or(&SIZES[3]);
+            SIZES[..=BYTES].iter().find(|(_, factor)| bytes.is_multiple_of(*factor)).unwrap_or(&SIZES[BYTES]);
         to.collect_str(&format_args!("{}{unit}", bytes / factor))
     }
 }
@@ -188,6 +191,17 @@ impl<'de, T: TryFrom<u64>> Deserialize<'de> for Size<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_is_read_as_it_is_printed() {
+        assert_eq!(SIZES[BYTES], ("B", 1));
+        for bytes in
+            [0, 1, 5, 256, 1_000, 1_023, 1_024, 1_500, 10_000, 3 << 20, (1 << 20) + 1, 16 << 40, u64::MAX]
+        {
+            let printed = toml::Value::try_from(Size(bytes)).unwrap();
+            assert_eq!(size(printed.as_str().unwrap()), Some(bytes), "{printed}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {
