@@ -9,16 +9,21 @@
 //!           | 1 deflated       raw deflate (RFC 1951)
 //! ```
 //!
-//! What is deliberately not here: the [session](crate::session) does not use it. Its deltas are small, and a transport
-//! that compresses does so for all of its frames. Nor is a packed state canonical: equal states have equal bytes
+//! The [session](crate::session) packs the parts of large deltas, and nothing that is small. A packed state is not canonical: equal states have equal bytes
 //! before they are packed, not after, since another release of the compressor may pack otherwise.
 
-use flate2::bufread::DeflateEncoder;
-use flate2::{Compression, Decompress, FlushDecompress, Status};
+#[cfg(feature = "compress")]
+use flate2::{Compression, bufread::DeflateEncoder};
+use flate2::{Decompress, FlushDecompress, Status};
+#[cfg(feature = "compress")]
 use std::io::Read;
 
 const RAW: u8 = 0;
 const DEFLATED: u8 = 1;
+
+/// The level of [`pack_fast`]: the least that makes codes of its own for what is packed.
+#[cfg(feature = "compress")]
+const FAST: u32 = 2;
 
 /// At least so many bytes are inflated at a time.
 const CHUNK_BYTES: usize = 4 << 10;
@@ -69,10 +74,23 @@ pub enum UnpackError {
 /// assert_eq!(again.hash(), document.hash());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[cfg(feature = "compress")]
 #[must_use]
 pub fn pack(bytes: &[u8]) -> Vec<u8> {
+    pack_at(Compression::default(), bytes)
+}
+
+/// As [`pack`], in less time and to more bytes: for what somebody waits for.
+#[cfg(feature = "compress")]
+#[must_use]
+pub fn pack_fast(bytes: &[u8]) -> Vec<u8> {
+    pack_at(Compression::new(FAST), bytes)
+}
+
+#[cfg(feature = "compress")]
+fn pack_at(level: Compression, bytes: &[u8]) -> Vec<u8> {
     let mut packed = vec![DEFLATED];
-    let deflated = DeflateEncoder::new(bytes, Compression::default()).read_to_end(&mut packed);
+    let deflated = DeflateEncoder::new(bytes, level).read_to_end(&mut packed);
     if deflated.is_err() || packed.len() > bytes.len() {
         packed.clear();
         packed.push(RAW);
@@ -119,7 +137,7 @@ fn inflate(deflated: &[u8], max: usize) -> Result<Vec<u8>, UnpackError> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "compress"))]
 mod tests {
     use super::*;
     use crate::{Document, ReplicaId, Time, Value};

@@ -58,7 +58,7 @@
 pub mod causal;
 pub mod client;
 pub mod clock;
-#[cfg(feature = "compress")]
+#[cfg(feature = "unpack")]
 pub mod compress;
 pub mod document;
 pub mod dot;

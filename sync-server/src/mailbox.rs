@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
-use watersmeet_crdt::session::{Code, Frame};
+use watersmeet_crdt::session::{Code, Frame, Packed};
 use watersmeet_crdt::{Delta, Lattice, VersionVector};
 
 /// A delta group as a frame that is encoded once for everybody.
@@ -23,6 +23,7 @@ pub(crate) struct Group {
     pub(crate) from: VersionVector,
     pub(crate) to: VersionVector,
     pub(crate) frame: Bytes,
+    pub(crate) packed: Packed,
 }
 
 impl Group {
@@ -34,7 +35,7 @@ impl Group {
     /// The group of the delta between two versions, whose bytes are `bytes`.
     pub(crate) fn of(channel: u32, from: VersionVector, to: VersionVector, bytes: &[u8]) -> Arc<Self> {
         let frame = Frame::Delta { channel, delta: bytes }.encode().into();
-        Arc::new(Group { channel, from, to, frame })
+        Arc::new(Group { channel, from, to, frame, packed: Packed::default() })
     }
 
     /// The delta's bytes, which are part of the frame's.
@@ -307,7 +308,7 @@ mod tests {
 
     fn group(channel: u32, bytes: usize) -> Arc<Group> {
         let (from, to) = Default::default();
-        Arc::new(Group { channel, from, to, frame: vec![0; bytes].into() })
+        Arc::new(Group { channel, from, to, frame: vec![0; bytes].into(), packed: Packed::default() })
     }
 
     #[test]

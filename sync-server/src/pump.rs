@@ -125,7 +125,7 @@ impl Connection {
                 () = self.mailbox.posted(), if self.socket.is_idle() => self.deliver(),
                 () = self.alarm.ring() => self.tick().await,
                 // A part at a time, so that what is small goes between.
-                () = std::future::ready(()), if self.session.is_sending() && self.socket.is_idle() => {
+                () = tokio::task::yield_now(), if self.session.is_sending() && self.socket.is_idle() => {
                     self.session.take_part().into_iter().for_each(|part| self.socket.send(part));
                     Ok(())
                 }
@@ -460,7 +460,8 @@ impl Connection {
 
     /// Sends a group to the peer, or has its room asked for all that the peer lacks, when it can be sent.
     fn pass_on(&mut self, group: &Group) {
-        if self.session.send_encoded(group.channel, &group.from, &group.to, group.frame.clone()) {
+        let Group { channel, from, to, frame, packed } = group;
+        if self.session.send_encoded(*channel, from, to, frame.clone(), packed) {
             self.hub.metrics.sent_deltas.inc();
         } else {
             self.lagging.insert(group.channel);

@@ -100,6 +100,16 @@ pub enum Frame<'a> {
         #[serde(serialize_with = "at_once")]
         delta: &'a [u8],
     },
+    /// Says that parts may be packed.
+    Unpacks,
+    /// As `Part`, packed by itself (raw deflate, RFC 1951).
+    Packed {
+        /// Of which document.
+        channel: u32,
+        /// Some of the delta's bytes, packed.
+        #[serde(serialize_with = "at_once")]
+        delta: &'a [u8],
+    },
 }
 
 impl<'a> Frame<'a> {
@@ -131,6 +141,7 @@ impl<'a> Frame<'a> {
             Frame::Close { channel }
             | Frame::Delta { channel, .. }
             | Frame::Part { channel, .. }
+            | Frame::Packed { channel, .. }
             | Frame::Ack { channel, .. }
             | Frame::Lacks { channel, .. }
             | Frame::Presence { channel, .. } => Some(*channel),
@@ -152,6 +163,8 @@ impl<'a> Frame<'a> {
             Frame::Close { .. } => "Close",
             Frame::Delta { .. } => "Delta",
             Frame::Part { .. } => "Part",
+            Frame::Unpacks => "Unpacks",
+            Frame::Packed { .. } => "Packed",
             Frame::Ack { .. } => "Ack",
             Frame::Lacks { .. } => "Lacks",
             Frame::Presence { .. } => "Presence",
@@ -186,7 +199,7 @@ mod tests {
         let state = &[7, 8][..];
         let hello =
             |token: &str| Frame::Hello { protocol: 2, replica: ReplicaId::new(5), token: token.into() };
-        let frames: [(Frame<'_>, &[u8]); 14] = [
+        let frames: [(Frame<'_>, &[u8]); 16] = [
             (hello(""), &[0, 2, 5, 0]),
             (hello("jwt"), &[0, 2, 5, 3, b'j', b'w', b't']),
             (Frame::Open { name: "map", version: version.clone() }, &[1, 3, b'm', b'a', b'p', 1, 5, 0xac, 2]),
@@ -204,6 +217,8 @@ mod tests {
             (Frame::Refused { name: "m", code: Code::Name, message: "no" }, &[10, 1, b'm', 6, 2, b'n', b'o']),
             (Frame::Error { code: Code::Malformed, message: "no" }, &[11, 0, 2, b'n', b'o']),
             (Frame::Part { channel: 9, delta: state }, &[12, 9, 2, 7, 8]),
+            (Frame::Unpacks, &[13]),
+            (Frame::Packed { channel: 9, delta: state }, &[14, 9, 2, 7, 8]),
         ];
         for (frame, bytes) in frames {
             assert_eq!(frame.encode(), bytes, "{}", frame.kind());

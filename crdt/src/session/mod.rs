@@ -25,12 +25,14 @@
 mod event;
 mod frame;
 mod limits;
+mod packed;
 mod parts;
 mod token;
 
 pub use event::{Event, Input, Output};
 pub use frame::{Frame, PROTOCOL};
 pub use limits::{Code, Limits, Violation};
+pub use packed::Packed;
 pub use token::Token;
 
 use crate::dot::REPLICAS_MAX;
@@ -87,6 +89,8 @@ pub struct Session {
     closing: BTreeSet<u32>,
     /// The beginning of a delta that comes in several frames.
     coming: Option<Coming>,
+    /// Whether the peer takes packed parts.
+    unpacks: bool,
     /// What is left of one that goes out in several frames.
     sending: Option<Sending>,
     out: VecDeque<Output>,
@@ -118,6 +122,7 @@ impl Session {
             channels: BTreeMap::new(),
             closing: BTreeSet::new(),
             coming: None,
+            unpacks: false,
             sending: None,
             out: VecDeque::new(),
         }
@@ -125,6 +130,9 @@ impl Session {
 
     fn greet(&mut self, token: Token) {
         self.say(&Frame::Hello { protocol: PROTOCOL, replica: self.replica, token });
+        if packed::UNPACKS {
+            self.say(&Frame::Unpacks);
+        }
     }
 
     /// Takes in a frame or the passing of time.
@@ -249,6 +257,11 @@ impl Session {
                 Ok(())
             }
             Frame::Part { channel, delta } => self.part(channel, delta),
+            Frame::Packed { channel, delta } => self.packed_part(channel, delta),
+            Frame::Unpacks => {
+                self.unpacks = true;
+                Ok(())
+            }
             Frame::Delta { channel, delta } => self.delta(now, channel, delta),
             Frame::Ack { channel, version } => {
                 self.channel(channel, "Ack")?;

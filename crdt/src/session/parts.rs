@@ -3,8 +3,11 @@
 //! **One large delta at a time goes each way.** While it does, everything else goes between its parts: signs of life,
 //! acknowledgements, small deltas of other documents. What comes up meanwhile of its own document waits there, merged, and
 //! is sent as what the peer then [lacks](Session::peer_has).
+//!
+//! Parts are packed for whoever [unpacks](Frame::Unpacks), each by itself: so packing goes on while the parts before are
+//! under way, and takes no more memory than a part.
 
-use super::{Event, Frame, Output, Session, Violation};
+use super::{Event, Frame, Output, Packed, Session, Violation, packed};
 use crate::{Delta, Lattice, Time, VersionVector};
 use bytes::Bytes;
 
@@ -12,7 +15,10 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) channel: u32,
-    rest: Bytes,
+    delta: Bytes,
+    /// How much of it has been taken.
+    taken: usize,
+    packed: Packed,
 }
 
 /// A large delta that is being received.
@@ -32,7 +38,7 @@ impl Session {
             return true;
         }
         let frame = Frame::Delta { channel, delta: &delta.encode() }.encode().into();
-        self.send_encoded(channel, delta.from(), delta.to(), frame)
+        self.send_encoded(channel, delta.from(), delta.to(), frame, &Packed::default())
     }
 
     /// Sends the frame of a delta that was encoded once for many peers; in parts if it is large. False if this peer lacks
@@ -44,6 +50,7 @@ impl Session {
         from: &VersionVector,
         to: &VersionVector,
         frame: Bytes,
+        packed: &Packed,
     ) -> bool {
         let Some(open) = self.channels.get(&channel) else { return true };
         let delta = self.in_parts(&frame);
@@ -56,7 +63,9 @@ impl Session {
         let Some(open) = self.channels.get_mut(&channel) else { return true };
         if open.peer_has.merge(to.clone()) {
             match delta {
-                Some(rest) => self.sending = Some(Sending { channel, rest }),
+                Some(delta) => {
+                    self.sending = Some(Sending { channel, delta, taken: 0, packed: packed.clone() });
+                }
                 None => self.out.push_back(Output::Send(frame)),
             }
         }
@@ -89,13 +98,20 @@ impl Session {
     /// The next frame of a large delta that is being sent, if one is. Take it when [`poll`](Self::poll) has nothing more to
     /// send and the socket has taken what there was: what is said meanwhile goes before the part after it.
     pub fn take_part(&mut self) -> Option<Bytes> {
-        let Sending { channel, mut rest } = self.sending.take()?;
-        if rest.len() <= self.limits.part_bytes {
-            return Some(Frame::Delta { channel, delta: &rest }.encode().into());
+        let Sending { channel, delta, taken, packed } = self.sending.take()?;
+        let (at, end) = (taken, taken + self.limits.part_bytes);
+        if end >= delta.len() {
+            return Some(Frame::Delta { channel, delta: &delta[at..] }.encode().into());
         }
-        let delta = rest.split_to(self.limits.part_bytes);
-        self.sending = Some(Sending { channel, rest });
-        Some(Frame::Part { channel, delta: &delta }.encode().into())
+        let part = &delta[at..end];
+        let small = if self.unpacks { packed.part(at, part) } else { None };
+        let frame = match &small {
+            Some(delta) => Frame::Packed { channel, delta },
+            None => Frame::Part { channel, delta: part },
+        };
+        let frame = frame.encode();
+        self.sending = Some(Sending { channel, delta, taken: end, packed });
+        Some(frame.into())
     }
 
     /// Queues what is left of a large delta, for whoever cannot wait.
@@ -113,6 +129,13 @@ impl Session {
         if let Some(coming) = self.coming.as_mut().filter(|coming| coming.channel == channel) {
             *coming = Coming { channel, bytes: Vec::new(), skipped: true };
         }
+    }
+
+    /// Unpacks a part, of which no more comes out than a frame may hold.
+    pub(super) fn packed_part(&mut self, channel: u32, bytes: &[u8]) -> Result<(), Violation> {
+        self.channel(channel, "Packed")?;
+        let part = packed::unpack(bytes, self.limits.frame_bytes)?;
+        self.part(channel, &part)
     }
 
     /// Keeps the beginning of a large delta.

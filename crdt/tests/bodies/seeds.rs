@@ -61,6 +61,7 @@ pub fn versions() -> Vec<Vec<u8>> {
 pub fn frames() -> Vec<Vec<u8>> {
     let (name, message, code) = (NAMES[2], "why", Code::Limit);
     let delta = &histories()[1].encode_state()[..];
+    let packed = watersmeet_crdt::compress::pack(delta);
     let version = || histories()[1].version().clone();
     let channel = 3;
     [
@@ -70,6 +71,8 @@ pub fn frames() -> Vec<Vec<u8>> {
         Frame::Close { channel },
         Frame::Delta { channel, delta },
         Frame::Part { channel, delta },
+        Frame::Unpacks,
+        Frame::Packed { channel, delta: &packed },
         Frame::Ack { channel, version: version() },
         Frame::Lacks { channel, version: version() },
         Frame::Presence { channel, peer: 5, state: &[1, 2, 3] },

@@ -119,6 +119,48 @@ fn parts_that_nobody_wants_are_let_pass() {
     assert!(matches!(heard[..], [Event::Delta { .. }]), "{heard:?}");
 }
 
+/// Whoever says that it unpacks is sent less, and both sides come to the same.
+#[test]
+fn parts_are_packed_for_whoever_unpacks() {
+    let mut document = Document::new(ReplicaId::new(1));
+    let text = |n: usize| format!("{n}: nobody has been here for a long time");
+    document.edit(Time::default(), |tx| (0..5_000).for_each(|n| tx.set(&[&n.to_string()], text(n)))).unwrap();
+    let state = document.state();
+    let mut sent = [false, true].map(|unpacks| {
+        let mut sender = open();
+        if unpacks {
+            sender.handle(Time::default(), Input::Frame(&Frame::Unpacks.encode())).unwrap();
+        }
+        assert!(sender.send(1, &state));
+        let frames: Vec<_> = std::iter::from_fn(|| sender.take_part()).collect();
+        let mut receiver = open();
+        outputs(&mut receiver);
+        for frame in &frames {
+            receiver.handle(Time::default(), Input::Frame(frame)).unwrap();
+        }
+        let heard = outputs(&mut receiver);
+        let Some(Output::Event(Event::Delta { delta, .. })) = heard.last() else { panic!("no delta") };
+        assert_eq!(**delta, state);
+        frames
+    });
+    let bytes = |frames: &Vec<bytes::Bytes>| frames.iter().map(|frame| frame.len()).sum::<usize>();
+    assert!(bytes(&sent[1]) < bytes(&sent[0]) / 2, "{} and {} bytes", bytes(&sent[0]), bytes(&sent[1]));
+
+    let mut damaged = sent[1].remove(0).to_vec();
+    damaged[100] ^= 1;
+    damaged.truncate(damaged.len() - 1);
+    assert_eq!(violation(&mut open(), &damaged), Violation::NotAFrame);
+}
+
+/// A few bytes do not unfold into many.
+#[test]
+fn a_packed_part_holds_no_more_than_a_frame_may() {
+    let packed = watersmeet_crdt::compress::pack(&vec![0; 2 << 20]);
+    let bomb = Frame::Packed { channel: 1, delta: &packed }.encode();
+    let limit = Limits::default().frame_bytes;
+    assert_eq!(violation(&mut open(), &bomb), Violation::TooLarge { bytes: limit + 1, limit });
+}
+
 /// Before anybody has greeted, no more is taken than a greeting.
 #[test]
 fn a_first_frame_is_small() {

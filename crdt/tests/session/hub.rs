@@ -8,7 +8,7 @@ use watersmeet_crdt::{Delta, Document, ReplicaId, Time, VersionVector};
 
 pub(crate) const CHANNEL: u32 = 1;
 /// Small, so that much comes in parts.
-pub(crate) const PART_BYTES: usize = 64;
+pub(crate) const PART_BYTES: usize = 300;
 
 pub(crate) struct Hub {
     pub(crate) document: Document,

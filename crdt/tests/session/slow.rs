@@ -1,6 +1,7 @@
 //! A slow link: 1 Mbit/s each way, 100 ms long, in virtual time and under the limits that everybody has.
 
 use crate::DOCUMENT;
+use crate::common::Rng;
 use std::collections::VecDeque;
 use watersmeet_crdt::session::{Event, Input, Limits, Output, Session, Token};
 use watersmeet_crdt::{Document, ReplicaId, Time, VersionVector};
@@ -117,9 +118,10 @@ fn pass(now: Time, from: &mut End, to: &mut End) {
 
 /// Whether a large document passes from the end that called, or to it, while something small goes the same way.
 fn play(up: bool) {
-    let mut large = Document::new(ReplicaId::new(1));
+    let (mut large, mut rng) = (Document::new(ReplicaId::new(1)), Rng(1));
     for n in 0..LARGE_BYTES / 1_000 {
-        let value = n.to_string().repeat(1_000 / n.to_string().len());
+        // Nothing to be packed.
+        let value: Vec<u8> = (0..125).flat_map(|_| rng.next().to_be_bytes()).collect();
         large.edit(Time::default(), |tx| tx.set(&[&n.to_string()], value)).unwrap();
     }
     let [empty, first, second] = [2, 3, 4].map(|id| Document::new(ReplicaId::new(id)));

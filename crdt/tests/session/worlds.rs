@@ -308,7 +308,7 @@ impl World {
     }
 
     fn send(&mut self, who: usize, frame: &[u8]) {
-        if matches!(Frame::decode(frame), Some(Frame::Part { .. })) {
+        if matches!(Frame::decode(frame), Some(Frame::Part { .. } | Frame::Packed { .. })) {
             self.seen.note("a large delta went in parts");
         }
         if let Some(line) = self.hub.lines.get_mut(&who) {

@@ -145,7 +145,13 @@ async fn an_edit_is_encoded_once_however_many_receive_it() {
     for mailbox in &mailboxes[1..] {
         let group = letters(mailbox).await.deltas.pop_front().expect("a delta");
         let mut session = session(group.channel);
-        assert!(session.send_encoded(group.channel, &group.from, &group.to, group.frame.clone()));
+        assert!(session.send_encoded(
+            group.channel,
+            &group.from,
+            &group.to,
+            group.frame.clone(),
+            &group.packed
+        ));
         let Output::Send(frame) = session.poll() else { panic!("nothing is sent") };
         sent.push(frame);
     }
