@@ -102,6 +102,20 @@ impl MbTiles {
         Ok(filled.map(|blob| Tile { encoding: encoding(&blob), bytes: Bytes::from(blob) }))
     }
 
+    /// Hands every tile's place to the visitor; rows that are no place are passed over.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(TileCoord)) -> Result<(), rusqlite::Error> {
+        let connection = self.connection();
+        let mut select = connection.prepare("SELECT zoom_level, tile_column, tile_row FROM tiles")?;
+        let mut rows = select.query(())?;
+        while let Some(row) = rows.next()? {
+            let (z, column, row_from_south): (u8, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let rows = 1_u32.checked_shl(z.into()).unwrap_or(0);
+            let y = rows.wrapping_sub(1).wrapping_sub(row_from_south);
+            TileCoord::new(z, column, y).into_iter().for_each(&mut *visit);
+        }
+        Ok(())
+    }
+
     /// How many tiles each zoom has, of how many bytes, and which is the largest.
     pub(crate) fn zooms(&self) -> Result<Vec<ZoomRow>, rusqlite::Error> {
         let connection = self.connection();

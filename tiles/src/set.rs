@@ -326,6 +326,24 @@ impl TileSet {
         }
     }
 
+    /// Hands the number of every tile that lies in the file to the visitor.
+    pub(crate) fn each_stored(&self, visit: &mut dyn FnMut(u64)) -> Result<(), TileError> {
+        match &self.stored {
+            Stored::Archive(archive) => Ok(archive.each_entry(&mut |entry| {
+                (0..u64::from(entry.run_length)).for_each(|index| visit(entry.number + index));
+            })?),
+            #[cfg(feature = "mbtiles")]
+            Stored::MbTiles(file) => file
+                .each(&mut |tile| visit(tile.number()))
+                .map_err(|error| TileError::MbTiles(error.to_string())),
+        }
+    }
+
+    /// A tile as it lies in the file; nothing is rendered.
+    pub(crate) fn stored_tile(&self, tile: TileCoord) -> Result<Option<Tile>, TileError> {
+        self.stored.tile(tile, &|| false)
+    }
+
     /// The archive with the pre-rendered zooms; `None` when the tiles lie in an `MBTiles` file.
     #[must_use]
     pub fn archive(&self) -> Option<&Archive<FileReader>> {

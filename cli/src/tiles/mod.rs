@@ -1,5 +1,6 @@
-//! `watersmeet tiles build`, `watersmeet tiles show` and `watersmeet tiles warm`.
+//! `watersmeet tiles build`, `show`, `diff` and `warm`.
 
+mod diff;
 mod plan;
 mod progress;
 mod warm;
@@ -18,6 +19,8 @@ pub(crate) enum Tiles {
     Build(Box<Build>),
     /// Say what is in an archive.
     Show(Show),
+    /// Say what is different between two archives.
+    Diff(diff::Diff),
     /// Render what is asked for most into a file beside an archive.
     Warm(warm::Warm),
 }
@@ -77,6 +80,7 @@ impl Tiles {
         match self {
             Tiles::Build(build) => build.run(),
             Tiles::Warm(warm) => warm.run(),
+            Tiles::Diff(diff) => diff.run(),
             Tiles::Show(Show { file }) => {
                 print!("{}", watersmeet_tiles::show(&file)?);
                 Ok(())
