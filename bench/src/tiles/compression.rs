@@ -52,12 +52,12 @@ pub(super) fn compare(bench: &mut Bench) {
     bench.measure(workload, ROUNDS, subjects);
 }
 
-/// The tile of a map of countries whose length is nearest to the wanted one.
+/// The tile of a map of cities whose length is nearest to the wanted one.
 fn tile(folder: &Path) -> Result<Vec<u8>, Failure> {
     let archive = folder.join("compressed.pmtiles");
     let mut command = Command::new(crate::binary());
-    command.args(["tiles", "build"]).arg(DataSet { name: "countries50m" }.geojson(folder)?);
-    child::run(command.arg("--output").arg(&archive).args(["--max-zoom", "5", "--archive-zoom", "5"]))?;
+    command.args(["tiles", "build"]).arg(DataSet { name: "cities" }.geojson(folder)?);
+    child::run(command.arg("--output").arg(&archive).args(["--max-zoom", "7", "--archive-zoom", "7"]))?;
     let open = Archive::open(FileReader::open(&archive)?)?;
     let mut numbers = Vec::new();
     open.each_entry(&mut |entry| numbers.push(entry.number))?;

@@ -46,13 +46,14 @@ pub(super) fn compare(bench: &mut Bench) {
 /// Lines or outer rings in tile units, without repeated points; rings are not closed.
 fn shapes(set: DataSet, folder: &Path) -> Result<Vec<TilePaths>, Failure> {
     #[expect(clippy::cast_possible_truncation, reason = "degrees are small numbers")]
-    let unit = |[lon, lat]: [f64; 2]| TilePoint {
-        x: ((lon + 180.0) * UNITS).round() as i64 % 4096,
-        y: ((90.0 - lat) * UNITS).round() as i64 % 4096,
-    };
+    let unit = |degrees: f64| (degrees * UNITS).round() as i64;
     let path = |shape: &Vec<[f64; 2]>| {
         let mut paths = TilePaths::default();
-        shape.iter().for_each(|place| paths.push(unit(*place)));
+        // Somewhere in a tile, and all of it there.
+        let [west, north] = shape.first().copied().unwrap_or_default();
+        for [lon, lat] in shape {
+            paths.push(TilePoint { x: 2000 + unit(lon - west), y: 2000 + unit(north - lat) });
+        }
         paths.finish_ring();
         paths
     };

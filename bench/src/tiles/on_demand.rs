@@ -96,9 +96,11 @@ fn prepare(set: DataSet, folder: &Path, count: usize) -> Result<Prepared, Failur
     Ok(Prepared { questions: Questions { set, folder: folder.to_owned(), tiles, checked }, ours, features })
 }
 
-/// Every point is drawn at every zoom, as the peers do: thinned points would be less work.
+/// Every point is drawn at every zoom, as the peers do: fewer points would be less work. An attribute that is named as the
+/// rank says no zoom.
 fn options(set: DataSet) -> BuildOptions {
-    let rules = LayerRules { points: PointRule::All, ..LayerRules::default() };
+    let rank = Some("pop".to_owned());
+    let rules = LayerRules { points: PointRule::All, rank, ..LayerRules::default() };
     let mut options = BuildOptions { archive_zoom: Some(ARCHIVE_ZOOM), ..BuildOptions::default() };
     options.render.max_zoom = MAX_ZOOM;
     options.layers.insert(set.name.to_owned(), rules);
