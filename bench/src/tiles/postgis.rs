@@ -19,6 +19,8 @@ use watersmeet_tiles::TileCoord;
 const PROGRAMS: &str = "/usr/lib/postgresql";
 /// Rendering ends after so many seconds, with the tiles that are done by then: a continent as one polygon takes long.
 const SECONDS: u32 = 40;
+/// The same for getting warm, and for the tiles that are compared with ours.
+const SECONDS_BEFORE: u32 = 10;
 /// How long a cluster may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The user that a cluster runs as when we are root, whom it refuses.
@@ -65,8 +67,8 @@ impl Postgis {
         cluster.ask(&load(&lines, &columns(&lines)?))?;
         let mut told = Figures::default();
         told.cost("indexing first", "ms", start.elapsed().as_secs_f64() * 1e3);
-        let checked = cluster.render(&questions.checked)?;
-        Ok(Found { tiles: cluster.render(&questions.tiles)?, checked, told })
+        let checked = cluster.render(&questions.checked, SECONDS_BEFORE)?;
+        Ok(Found { tiles: cluster.render(&questions.tiles, SECONDS)?, checked, told })
     }
 }
 
@@ -185,7 +187,7 @@ impl<'a> Cluster<'a> {
         Err(Failure::new(format!("psql: {}", said.lines().next().unwrap_or_default())))
     }
 
-    fn render(&self, tiles: &[TileCoord]) -> Result<Vec<Answer>, Failure> {
+    fn render(&self, tiles: &[TileCoord], seconds: u32) -> Result<Vec<Answer>, Failure> {
         let list = |part: fn(&TileCoord) -> u32| {
             let numbers: Vec<String> = tiles.iter().map(|tile| part(tile).to_string()).collect();
             format!("'{{{}}}'", numbers.join(","))
@@ -194,8 +196,11 @@ impl<'a> Cluster<'a> {
         // The plan by the index is made once, and what is read is in memory: at its best.
         let mut statements =
             "set plan_cache_mode = force_generic_plan;\nset enable_seqscan = off;\n".to_owned();
-        write!(statements, "select count(*) from render({zs}, {xs}, {ys}, 5);\n\\echo measured\n")?;
-        writeln!(statements, "select * from render({zs}, {xs}, {ys}, {SECONDS});")?;
+        write!(
+            statements,
+            "select count(*) from render({zs}, {xs}, {ys}, {SECONDS_BEFORE});\n\\echo measured\n"
+        )?;
+        writeln!(statements, "select * from render({zs}, {xs}, {ys}, {seconds});")?;
         let said = self.ask(&statements)?;
         let measured = said.split("measured\n").nth(1).unwrap_or_default();
         measured.lines().map(answer).collect()
