@@ -1,8 +1,8 @@
 //! Degrees to world units: checks a geometry as its source wrote it and projects it to web mercator.
 //!
 //! One idea: this is the only place that computes with fractions, and it does so by a software sine and logarithm,
-//! so that every machine gets the same integers. Not here: splitting of lines that cross the antimeridian; RFC 7946
-//! (3.1.9) asks the source to have done that, and a line from 179° to -179° is drawn the long way round.
+//! so that every machine gets the same integers. RFC 7946 (3.1.9) asks the source to have cut what crosses the
+//! antimeridian, so a line from 179° to -179° is drawn the long way round, unless the layer's rules say otherwise.
 
 use thiserror::Error;
 
@@ -164,6 +164,73 @@ fn ring(index: usize, closed: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> 
         return Err(GeometryFault::UnclosedRing { index, first, last });
     }
     vertices(&closed[1..], 3, true)
+}
+
+/// Takes every step of more than 180 degrees for one of the short way round: what crosses the antimeridian goes on
+/// beyond the world's edge, where [`wrap`](crate::cut::wrap) finds it. A ring around a pole is closed along the pole. What
+/// goes around the world more than once stays as it is.
+pub fn unwrap(projected: &mut Projected) {
+    match projected {
+        Projected::Points(_) => {}
+        Projected::Lines(lines) => lines.iter_mut().for_each(|line| {
+            unwrapped(line, false);
+        }),
+        Projected::Polygons(polygons) => polygons.iter_mut().for_each(|rings| {
+            rings.iter_mut().for_each(|ring| unwrapped(ring, true));
+            if let Some((outer, holes)) = rings.split_first_mut() {
+                let outer = middle_x(outer);
+                holes.iter_mut().for_each(|hole| shift_near(hole, outer));
+            }
+        }),
+    }
+}
+
+fn unwrapped(path: &mut Vec<Point>, is_ring: bool) {
+    let Some(first) = path.first().copied() else { return };
+    let mut worlds = 0;
+    let mut last = first.x;
+    let mut xs = Vec::with_capacity(path.len());
+    for point in &*path {
+        worlds -= crossing(last, point.x);
+        last = point.x;
+        xs.push(i64::from(point.x) + worlds * i64::from(WORLD));
+    }
+    let fits = |x: &i64| (-i64::from(WORLD)..=2 * i64::from(WORLD)).contains(x);
+    if !xs.iter().all(fits) {
+        return;
+    }
+    for (point, x) in path.iter_mut().zip(&xs) {
+        point.x = i32::try_from(*x).unwrap_or(point.x);
+    }
+    let around = worlds - if is_ring { crossing(last, first.x) } else { 0 };
+    if is_ring && around.abs() == 1 {
+        let end = i32::try_from(i64::from(first.x) + around * i64::from(WORLD)).unwrap_or(first.x);
+        let sum: i64 = path.iter().map(|point| i64::from(point.y)).sum();
+        let is_north = sum / i64::try_from(path.len()).unwrap_or(1) < i64::from(WORLD / 2);
+        let pole = if is_north { -OVERHANG } else { WORLD + OVERHANG };
+        path.extend([(end, first.y), (end, pole), (first.x, pole)].map(|(x, y)| Point { x, y }));
+    }
+}
+
+/// 1 for a step of more than half the world to the east, -1 to the west, otherwise 0; the world's whole width is none.
+fn crossing(from: i32, to: i32) -> i64 {
+    let step = i64::from(to) - i64::from(from);
+    let is_whole = step.abs() >= i64::from(WORLD) - 2;
+    if is_whole || step.abs() <= i64::from(WORLD / 2) { 0 } else { step.signum() }
+}
+
+fn middle_x(path: &[Point]) -> i64 {
+    let xs = || path.iter().map(|point| i64::from(point.x));
+    (xs().min().unwrap_or(0) + xs().max().unwrap_or(0)) / 2
+}
+
+/// Moves a path by whole worlds until its middle is as near as can be.
+fn shift_near(path: &mut [Point], middle: i64) {
+    let world = i64::from(WORLD);
+    let worlds = (middle - middle_x(path) + world / 2).div_euclid(world);
+    for point in path {
+        point.x = i32::try_from(i64::from(point.x) + worlds * world).unwrap_or(point.x);
+    }
 }
 
 fn at_least(needed: usize, what: &'static str, index: usize, found: usize) -> Result<(), GeometryFault> {

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::cells::put_value;
 use crate::feature::{CellLayer, Dictionary, Feature, ID_BITS, Value};
-use crate::project::{self, GeometryFault};
+use crate::project::GeometryFault;
 use crate::rank::Ranker;
 use crate::report::Skipped;
 use crate::select::Selection;
@@ -61,7 +61,7 @@ fn add(
         return Err(bad(GeometryFault::Empty));
     }
     let projected: Vec<_> =
-        feature.shapes.iter().map(project::shape).collect::<Result<_, _>>().map_err(bad)?;
+        feature.shapes.iter().map(|shape| ranker.projected(shape)).collect::<Result<_, _>>().map_err(bad)?;
     // A name that stands twice counts once, with its last value; the order is the alphabet's.
     let last: BTreeMap<_, _> = feature.properties.iter().map(|(key, value)| (&**key, value)).collect();
     let properties: Vec<_> = last.into_iter().collect();

@@ -23,7 +23,7 @@ use crate::options::RenderOptions;
 use crate::rank::{POPULATION_NAMES, Ranker};
 
 pub use borders::{Pins, Visits};
-pub use rules::{ClusterRule, Fold, LayerRules, PointRule, RulesError};
+pub use rules::{Antimeridian, ClusterRule, Fold, LayerRules, PointRule, RulesError};
 pub(crate) use specks::{Dots, Specks};
 
 /// Tiles are drawn this many CSS pixels wide: what a rule says in pixels is meant on such a tile.

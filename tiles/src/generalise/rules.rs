@@ -18,6 +18,8 @@ pub struct LayerRules {
     /// The attribute that says how important a feature is, the larger the more; features without it come last. `None`
     /// for the attributes that are understood anyway, see [`min_zoom`](crate::rank::min_zoom).
     pub rank: Option<String>,
+    /// What is meant by a line or ring with a step of more than 180 degrees of longitude.
+    pub antimeridian: Antimeridian,
     /// Whether borders that features share are simplified alike. Costs 16 bytes of memory a vertex while the layer is
     /// ranked.
     pub shared_borders: bool,
@@ -34,12 +36,24 @@ impl Default for LayerRules {
     fn default() -> Self {
         Self {
             rank: None,
+            antimeridian: Antimeridian::AsWritten,
             shared_borders: true,
             points: PointRule::Thin,
             point_spacing: 8.0,
             cluster: ClusterRule::default(),
         }
     }
+}
+
+/// What is meant by a line or ring with a step of more than 180 degrees of longitude.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Antimeridian {
+    /// The long way round, as RFC 7946 (3.1.1, 3.1.9) has it: what crosses the antimeridian is cut there by its source.
+    #[default]
+    AsWritten,
+    /// The short way, across the antimeridian; only steps of just 360 degrees are along the world's whole width.
+    Shortest,
 }
 
 /// What becomes of points that are too many for a zoom.

@@ -9,10 +9,10 @@ mod show;
 mod vertices;
 
 use crate::coord::{Bounds, Point};
-use crate::feature::{ANY_ZOOM, Feature, Geometry, Ring, Value, Vertex};
-use crate::generalise::LayerRules;
+use crate::feature::{ANY_ZOOM, Feature, Geometry, Ring, Shape, Value, Vertex};
+use crate::generalise::{Antimeridian, LayerRules};
 use crate::options::RenderOptions;
-use crate::project::Projected;
+use crate::project::{self, GeometryFault, Projected};
 
 pub(crate) use show::POPULATION_NAMES;
 pub use show::min_zoom;
@@ -24,6 +24,7 @@ pub struct Ranker {
     max_zoom: u8,
     /// Whether populations and the like say from which zoom points show; not when the layer names a rank of its own.
     guesses: bool,
+    antimeridian: Antimeridian,
     /// At zoom z a vertex needs a triangle of twice this area, in square world units, to be kept.
     doubled_triangle: Vec<f64>,
     /// At zoom z a ring needs this area, in square world units, to be drawn in its shape.
@@ -44,9 +45,22 @@ impl Ranker {
         Self {
             max_zoom: options.max_zoom,
             guesses: rules.rank.is_none(),
+            antimeridian: rules.antimeridian,
             doubled_triangle: per_zoom(options.tolerance * options.tolerance),
             ring_area: per_zoom(options.dot_area),
         }
+    }
+
+    /// Checks and projects a geometry as the layer's rules say.
+    ///
+    /// # Errors
+    /// See [`project::shape`].
+    pub fn projected(&self, shape: &Shape) -> Result<Projected, GeometryFault> {
+        let mut projected = project::shape(shape)?;
+        if self.antimeridian == Antimeridian::Shortest {
+            project::unwrap(&mut projected);
+        }
+        Ok(projected)
     }
 
     /// Ranks a feature as a whole. `number` is its id; `properties` may say from which zoom it shows.
