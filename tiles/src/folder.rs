@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::build::cells_path;
@@ -23,7 +23,10 @@ pub struct Folder(Arc<Shared>);
 struct Shared {
     path: PathBuf,
     sets: Sets,
+    /// Held while files are read.
     looked: Mutex<BTreeMap<String, Look>>,
+    /// Why what lies there is not served, by set. Held for no longer than it takes to read it.
+    faults: Mutex<BTreeMap<String, String>>,
 }
 
 /// A set's files as they were found.
@@ -33,8 +36,6 @@ struct Look {
     opened: Marks,
     /// At the look before.
     seen: Marks,
-    /// Why what lies there now is not served.
-    fault: Option<String>,
 }
 
 /// What tells a file from another one under its name: of the archive, and of what lies beside it.
@@ -76,9 +77,10 @@ impl Folder {
             check_name(&name)?;
             let found = marks(&archive);
             open_as(&sets, &name, &archive)?;
-            looked.insert(name, Look { archive, opened: found, seen: found, fault: None });
+            looked.insert(name, Look { archive, opened: found, seen: found });
         }
-        Ok(Self(Arc::new(Shared { path: path.to_owned(), sets, looked: Mutex::new(looked) })))
+        let (looked, faults) = (Mutex::new(looked), Mutex::default());
+        Ok(Self(Arc::new(Shared { path: path.to_owned(), sets, looked, faults })))
     }
 
     /// The sets that lie there.
@@ -105,13 +107,12 @@ impl Folder {
                 archive: archive.clone(),
                 opened: [None; FILES],
                 seen: [None; FILES],
-                fault: None,
             });
             let (settled, changed) = (look.seen == now, look.opened != now || look.archive != archive);
             look.seen = now;
             if changed && settled {
                 (look.opened, look.archive) = (now, archive);
-                look.fault = self.renew(&name, &look.archive);
+                self.renew(&name, &look.archive);
             }
         }
     }
@@ -126,29 +127,32 @@ impl Folder {
             return true;
         }
         self.0.sets.remove(name);
+        self.faults_now().remove(name);
         tracing::info!(set = name, "the archive is gone; the set is not served any more");
         false
     }
 
-    /// Why what lies there cannot be served, if it cannot.
-    fn renew(&self, name: &str, archive: &Path) -> Option<String> {
+    fn renew(&self, name: &str, archive: &Path) {
         match check_name(name).and_then(|()| open_as(&self.0.sets, name, archive)) {
             Ok(version) => {
                 tracing::info!(set = name, version, "a new version of the set is served");
-                None
+                self.faults_now().remove(name);
             }
             Err(error) => {
                 tracing::error!(set = name, %error, "the set's new files cannot be served; what was served goes on");
-                Some(format!("tile set {name:?}: {error}"))
+                self.faults_now().insert(name.to_owned(), format!("tile set {name:?}: {error}"));
             }
         }
+    }
+
+    fn faults_now(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What lies there and cannot be served, and why.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        let looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.values().filter_map(|look| look.fault.clone()).collect()
+        self.faults_now().values().cloned().collect()
     }
 
     /// Writes down which tiles are hot, beside each archive, for `watersmeet tiles warm`.

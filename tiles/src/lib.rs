@@ -42,6 +42,7 @@ mod folder;
 pub mod generalise;
 mod hot;
 mod http;
+mod layers;
 #[cfg(feature = "mbtiles")]
 mod mbtiles;
 mod metadata;

@@ -15,11 +15,12 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::build::cells_path;
-use crate::compress::Encoding;
+use crate::compress::{Encoding, unpack};
 use crate::content::Content;
 use crate::coord::{Bounds, TileCoord};
 use crate::dynamic::Dynamic;
 use crate::error::TileError;
+use crate::layers;
 #[cfg(feature = "mbtiles")]
 use crate::mbtiles::{MbTiles, MbTilesError};
 use crate::metadata::{OURS, Ours, version};
@@ -272,6 +273,10 @@ impl TileSet {
         name_of_version: String,
     ) -> Self {
         let version = version_number(&name_of_version).unwrap_or_default();
+        let mut facts = facts;
+        if facts.content == Content::Vector && !facts.metadata["vector_layers"].is_array() {
+            facts.metadata = with_layers(&stored, &facts);
+        }
         Self { stored, dynamic, warm: None, area: area(facts.bounds), facts, version, name_of_version }
     }
 
@@ -379,6 +384,17 @@ impl TileSet {
     pub fn metadata(&self) -> &Value {
         &self.facts.metadata
     }
+}
+
+/// An archive's metadata with the layers that it does not name.
+fn with_layers(stored: &Stored, facts: &Facts) -> Value {
+    let column = layers::column(facts.center, facts.min_zoom..=facts.max_zoom);
+    let tiles = column.into_iter().filter_map(|tile| stored.tile(tile, &|| false).ok()?);
+    let tiles: Vec<_> = tiles.filter_map(|tile| unpack(&tile.bytes, tile.encoding).ok()).collect();
+    let mut metadata =
+        if facts.metadata.is_object() { facts.metadata.clone() } else { serde_json::json!({}) };
+    metadata["vector_layers"] = layers::found(tiles.iter().map(Vec::as_slice));
+    metadata
 }
 
 /// The number that a version's name is; `None` when it is no such name.

@@ -166,8 +166,9 @@ impl Kitchen {
         let time_max = self.time_max;
         let rendering = self.counts.rendering.clone();
         let Order { set, tiles, tile, .. } = order;
-        self.counts.renders.inc();
+        let renders = self.counts.renders.clone();
         self.in_turn(&set, move |abandoned| {
+            renders.inc();
             let begun = Instant::now();
             let found = tiles.tile_as(tile, wanted, &|| abandoned() || begun.elapsed() > time_max);
             rendering.observe(begun.elapsed().as_secs_f64());
@@ -182,8 +183,9 @@ impl Kitchen {
     }
 
     async fn pack(&self, set: &Arc<str>, given: Packed, encoding: Encoding) -> Result<Packed, Failure> {
-        self.counts.packs.inc();
+        let packs = self.counts.packs.clone();
         self.in_turn(set, move |_| {
+            packs.inc();
             let broken = |error: CompressError| Failure::Broken(error.to_string().into());
             let plain = unpack(&given.bytes, given.encoding).map_err(broken)?;
             Ok(packed(pack(&plain, encoding).map_err(broken)?.into(), encoding))

@@ -85,10 +85,13 @@ async fn packed(
 const HINT: &str =
     "tiles are at /tiles/SET/VERSION/{z}/{x}/{y}.mvt, or with the ending that the set's TileJSON names";
 
-/// The five last segments of a path.
+/// What `/tiles/SET/VERSION/Z/X/Y` says.
 fn named(path: &str) -> Option<Named<'_>> {
-    let mut segments = path.rsplit('/');
-    let [y, x, z, version, set] = [(); 5].map(|()| segments.next());
+    let mut segments = path.strip_prefix("/tiles/")?.split('/');
+    let [set, version, z, x, y] = [(); 5].map(|()| segments.next());
+    if segments.next().is_some() {
+        return None;
+    }
     Some(Named { set: plain(set?)?, version: plain(version?)?, zxy: [z?, x?, y?] })
 }
 

@@ -139,6 +139,31 @@ async fn a_tile_that_nobody_waits_for_any_more_is_stopped_or_never_begun() {
     assert_eq!(kitchen.gauges()[1..], [0, 0], "nothing is left behind");
 }
 
+/// With real sockets, since that a request is dropped when its client goes is the doing of the server below.
+#[tokio::test]
+async fn a_client_that_hangs_up_stops_its_tile() {
+    let (slow, _go) = Slow::new();
+    let kitchen = kitchen(|_| ());
+    let (asked, tiles) = (Arc::clone(&kitchen), slow.clone());
+    let answer = async move || match asked.make(order("slow", tiles, 1), Encoding::Gzip).await {
+        Ok(packed) => packed.bytes,
+        Err(failure) => panic!("{failure:?}"),
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.writable().await.unwrap();
+    socket.try_write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    slow.until_begun(1).await;
+    drop(socket);
+    while slow.stopped.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((kitchen.counts.abandoned.get(), kitchen.gauges()[2]), (1, 0));
+    server.abort();
+}
+
 #[tokio::test]
 async fn one_set_s_requests_never_wait_behind_another_s() {
     let (slow, go) = Slow::new();
