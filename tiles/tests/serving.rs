@@ -168,7 +168,7 @@ async fn images_are_served_as_they_are() {
     assert_eq!(again.status, 304);
     let wrong = get(&router, &url.replace(".png", ".mvt"), &[]).await;
     assert_eq!(wrong.status, 400);
-    assert!(wrong.json()["error"].as_str().unwrap().contains(".png"));
+    assert!(wrong.json()["error"]["message"].as_str().unwrap().contains(".png"));
     assert!(
         get(&router, "/tiles/photo.json", &[]).await.json()["tiles"][0].as_str().unwrap().ends_with(".png")
     );

@@ -106,8 +106,8 @@ impl TileServer {
             .route("/tiles/fonts/{fontstack}/{range}", asked(get(fonts::answer)))
             .route("/tiles/{file}", asked(get(tilejson::answer)))
             .route("/tiles/{set}/{file}", asked(get(style::answer)))
-            // One parameter, which is not looked at: to take five out of every path would cost more than to find a tile.
-            .route("/tiles/{*tile}", asked(get(tiles::answer)))
+            // Few parameters, which are not looked at: to take five out of a path costs more than to find a tile.
+            .route("/tiles/{set}/{version}/{*tile}", asked(get(tiles::answer)))
             .with_state(Arc::clone(&self.0))
     }
 
