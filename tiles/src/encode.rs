@@ -172,8 +172,12 @@ impl<'a> Pen<'a> {
     }
 
     /// A ring of at least three points.
-    pub fn ring(&mut self, ring: &[TilePoint]) {
-        self.path(ring);
+    pub fn ring(&mut self, ring: &[TilePoint], backwards: bool) {
+        if backwards {
+            self.path(&ring.iter().rev().copied().collect::<Vec<_>>());
+        } else {
+            self.path(ring);
+        }
         self.command(CLOSE_PATH, 1);
     }
 

@@ -77,7 +77,7 @@ pub use http::{ServeOptions, TileServer, router};
 #[cfg(feature = "mbtiles")]
 pub use mbtiles::MbTilesError;
 pub use options::{
-    ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, CELL_BYTES_DEFAULT, MAX_ZOOM_DEFAULT,
+    ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, CELL_BYTES_DEFAULT, MAX_ZOOM_DEFAULT, MAX_ZOOM_MAX,
     MEMORY_BYTES_DEFAULT, OptionsError, RenderOptions,
 };
 pub use reader::{ByteReader, FileReader};

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::coord::{Grid, WORLD_BITS};
+use crate::coord::Grid;
 use crate::generalise::{LayerRules, RulesError};
 use crate::select::Selection;
 
-/// Tiles of this zoom are the deepest that can be asked for when the extent is the usual 4,096.
+/// Unless told otherwise the deepest zoom: a unit of its tiles is 60 cm at the equator, and viewers enlarge them further.
+/// Finer data wants a deeper one; it costs nothing but requests, since its tiles are rendered when asked for.
 pub const MAX_ZOOM_DEFAULT: u8 = 14;
+/// The deepest zoom that there is: what viewers know. A tile is 9.6 m wide there, and a tile unit finer than the world's
+/// grid of 3.7 cm.
+pub const MAX_ZOOM_MAX: u8 = 22;
 /// The last zoom that is rendered beforehand unless told otherwise.
 pub const ARCHIVE_ZOOM_DEFAULT: u8 = 6;
 /// Cells of more bytes are divided unless told otherwise (docs/decisions/0007).
@@ -123,14 +127,9 @@ pub enum OptionsError {
         /// The deepest zoom asked for.
         max: u8,
     },
-    /// A tile unit would be less than a world unit.
-    #[error("zoom {zoom} is too deep for an extent of {extent}: the deepest is {}", deepest(*extent))]
-    TooDeep {
-        /// The zoom asked for.
-        zoom: u8,
-        /// The extent asked for.
-        extent: u32,
-    },
+    /// There is no such zoom.
+    #[error("zoom {0} is too deep: {MAX_ZOOM_MAX} is the deepest")]
+    TooDeep(u8),
     /// Too many tiles to render beforehand.
     #[error(
         "zoom {0} cannot be rendered beforehand: {ARCHIVE_ZOOM_MAX} is the deepest; leave the rest to be dynamic"
@@ -183,10 +182,6 @@ pub enum OptionsError {
     },
 }
 
-fn deepest(extent: u32) -> u32 {
-    u32::from(WORLD_BITS) - extent.trailing_zeros()
-}
-
 impl RenderOptions {
     /// How a tile divides its square. Call [`RenderOptions::check`] first on options from outside.
     #[must_use]
@@ -204,8 +199,8 @@ impl RenderOptions {
         if min > max {
             return Err(OptionsError::ZoomsCrossed { min, max });
         }
-        if u32::from(max) > deepest(extent) {
-            return Err(OptionsError::TooDeep { zoom: max, extent });
+        if max > MAX_ZOOM_MAX {
+            return Err(OptionsError::TooDeep(max));
         }
         if u32::from(buffer) > extent / 2 {
             return Err(OptionsError::Buffer { buffer, extent });
@@ -258,7 +253,7 @@ mod tests {
         };
         assert!(wrong(|o| o.extent = 1000).contains("power of two"));
         assert!(wrong(|o| o.min_zoom = 15).contains("deeper than the deepest"));
-        assert!(wrong(|o| o.max_zoom = 19).contains("the deepest is 18"));
+        assert!(wrong(|o| o.max_zoom = 23).contains("22 is the deepest"));
         assert!(wrong(|o| o.buffer = 5000).contains("2048"));
         assert!(wrong(|o| o.tolerance = f64::NAN).contains("tolerance"));
         assert_eq!(RenderOptions::default().check(), Ok(()));

@@ -84,11 +84,22 @@ impl ByteReader for Bytes {
     }
 }
 
-fn within(total: u64, position: u64, length: usize) -> io::Result<usize> {
+/// Where a range begins, if it lies within so many bytes.
+pub(crate) fn within(total: u64, position: u64, length: usize) -> io::Result<usize> {
     let fits = position.checked_add(length as u64).is_some_and(|end| end <= total);
     match usize::try_from(position) {
         Ok(start) if fits => Ok(start),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+impl<R: ByteReader + ?Sized> ByteReader for std::sync::Arc<R> {
+    fn length(&self) -> io::Result<u64> {
+        (**self).length()
+    }
+
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        (**self).read_at(position, length)
     }
 }
 

@@ -232,15 +232,15 @@ impl Painter {
         }
         let mut pen = Pen::new(&mut self.commands);
         if self.area.finish(&brush.window, &mut self.clipped)
-            && let Some(order) = self.cleaner.order(&self.clipped)
+            && let Some(order) = self.cleaner.order(&mut self.clipped)
         {
-            order.iter().for_each(|ring| pen.ring(self.clipped.path(*ring)));
+            order.iter().for_each(|placed| pen.ring(self.clipped.path(placed.ring), placed.backwards));
             return Ok(());
         }
         watch.ask()?;
         let rings: Vec<_> = self.rings.iter().map(|ring| brush.window.ring(ring)).collect();
         self.cleaner.polygons(&rings, &mut self.clipped);
-        self.clipped.iter().for_each(|ring| pen.ring(ring));
+        self.clipped.iter().for_each(|ring| pen.ring(ring, false));
         Ok(())
     }
 

@@ -4,13 +4,15 @@
 
 mod common;
 
-use common::{Folder, Random, built, plain};
+use common::{Folder, Random, built, feature, plain};
 use quickcheck::quickcheck;
 use watersmeet_tiles::cells;
 use watersmeet_tiles::cut::{cut, wrap};
 use watersmeet_tiles::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Ring, Vertex};
 use watersmeet_tiles::packed::{Packed, Zooms};
+use watersmeet_tiles::project;
 use watersmeet_tiles::render::render;
+use watersmeet_tiles::source::Shape;
 use watersmeet_tiles::{BuildOptions, Grid, Point, RenderOptions, TileCoord, TileSet, WORLD};
 
 fn options(archive_zoom: u8) -> BuildOptions {
@@ -109,6 +111,30 @@ fn a_build_is_the_same_each_time() {
     assert!(read(folder.path("one.cells")) == read(folder.path("two.cells")));
 }
 
+#[test]
+fn the_deepest_tile_is_as_exact_as_the_world() {
+    let folder = Folder::new();
+    let path = folder.path("deep.pmtiles");
+    let options = BuildOptions {
+        render: RenderOptions { max_zoom: 22, ..RenderOptions::default() },
+        ..BuildOptions::default()
+    };
+    let step = 360.0 / f64::from(WORLD);
+    let points = [0.0, step].map(|east| [13.4 + east, 52.5]).to_vec();
+    built(&path, &options, vec![("points", vec![feature(1, Shape::Points(points), &[])])]);
+    let set = TileSet::open(&path).unwrap();
+    assert_eq!(set.max_zoom(), 22);
+    let tile = project::position([13.4, 52.5]).unwrap();
+    let [x, y] = [tile.x, tile.y].map(|units| u32::try_from(units >> 8).unwrap());
+    let bytes = plain(&set, TileCoord::new(22, x, y).unwrap());
+    let reader = mvt_reader::Reader::new(bytes).unwrap();
+    let geometry = format!("{:?}", reader.get_features(0).unwrap()[0].geometry);
+    // Two points a world unit apart are sixteen tile units apart.
+    let west = f64::from((tile.x & 255) * 16);
+    assert!(geometry.contains(&format!("{west:?}")), "{geometry}");
+    assert!(geometry.contains(&format!("{:?}", west + 16.0)), "{geometry}");
+}
+
 /// A cell of one wild feature of each kind, with zooms at random.
 fn wild(list: &[(u32, u32, u8)]) -> Cell {
     let place = |units: u32| i32::try_from((u64::from(units) * 2 * WORLD as u64) >> 32).unwrap() - WORLD / 2;
@@ -146,6 +172,38 @@ quickcheck! {
         let cell = packed(&cell, 6 + to % 3);
         let read = cells::from_bytes(&cells::to_bytes(&cell, 7)).unwrap().packed;
         draw(&cell) == draw(&packed(&world, 6)) && draw(&cell) == draw(&read)
+    }
+
+    /// Also where a tile unit is finer than the world's.
+    fn a_cut_leaves_no_trace_in_the_deepest_zooms(list: Vec<(i16, i16, u8)>, zoom: u8, cuts: u8) -> bool {
+        let tile = TileCoord::new(22, 2_200_123, 1_375_000).unwrap().ancestor(17 + zoom % 6);
+        let options = RenderOptions { max_zoom: 22, ..RenderOptions::default() };
+        let side = 1 << (30 - tile.z());
+        // Around the tile and its neighbours.
+        let place = |at: i16, origin: i32| origin + i32::from(at) % (3 * side);
+        let mut world = wild(&[]);
+        let vertices: Vec<_> = list
+            .iter()
+            .map(|(x, y, zoom)| Vertex {
+                x: place(*x, tile.origin().x),
+                y: place(*y, tile.origin().y),
+                zoom: 16 + zoom % 7,
+            })
+            .collect();
+        let points = vertices.iter().map(|v| Point { x: v.x, y: v.y }).collect();
+        let ring = Ring { vertices: vertices.clone(), dot: tile.origin(), dot_zoom: 0, shape_zoom: 18 };
+        let all = [Geometry::Points(points), Geometry::Lines(vec![vertices]), Geometry::Polygons(vec![ring])];
+        for (feature, geometry) in world.layers[0].features.iter_mut().zip(all) {
+            feature.geometry = geometry;
+        }
+        let mut cell = world.clone();
+        for zoom in (14..=tile.z()).filter(|zoom| cuts >> (zoom % 8) & 1 == 1) {
+            cell = cut(&cell, tile.ancestor(zoom), options.grid());
+        }
+        let draw = |cell: &Cell| {
+            render(&Packed::of(cell, Zooms { from: 0, to: 22 }), tile, &options, &|| false).unwrap().bytes
+        };
+        draw(&cell) == draw(&world)
     }
 
     fn wrapping_adds_nothing_to_the_middle_of_the_world(list: Vec<(u32, u32, u8)>) -> bool {

@@ -5,7 +5,9 @@
 //! Most rings need none of it: where none touch and each hole lies in an outer ring, they are what they wind around.
 //! Not here: the algorithm itself, which is `i_overlay`'s; and anything about lines, which may cross themselves.
 
+mod rows;
 mod touch;
+mod untangle;
 
 use i_overlay::core::fill_rule::FillRule;
 use i_overlay::core::overlay::{IntOverlayOptions, Overlay};
@@ -13,81 +15,137 @@ use i_overlay::core::solver::Solver;
 use i_overlay::i_float::int::point::IntPoint;
 
 use crate::simplify::{TilePaths, TilePoint};
-use touch::Touch;
-
-/// The nesting of more rings than that is left to the cleaner: here each is compared with each.
-const RINGS_MAX: usize = 512;
+use rows::Rows;
+use untangle::Untangle;
 
 /// Working memory for cleaning, to be used again from feature to feature.
 pub struct Cleaner {
     overlay: Overlay<i32>,
-    touch: Touch,
+    untangle: Untangle,
+    rows: Rows,
     outlines: Vec<Outline>,
-    order: Vec<usize>,
+    order: Vec<Placed>,
 }
 
-/// A ring's box and twice its area, positive for an outer one.
+/// The search for the outer rings of holes is left to the cleaner when it would compare more pairs.
+const PAIRS_MAX: usize = 1 << 20;
+
+/// A ring's place in the order of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Which ring.
+    pub ring: usize,
+    /// Whether it has to be walked backwards, for an outer ring to have a positive area and a hole a negative one.
+    pub backwards: bool,
+}
+
+/// A ring's box and twice its area, and what it is a border of.
 #[derive(Clone, Copy)]
 struct Outline {
     min: TilePoint,
     max: TilePoint,
     doubled_area: i64,
-    /// The ring around a hole.
-    parent: usize,
+    role: Role,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Outer,
+    /// Of this outer ring.
+    Hole(usize),
+    /// Inside and outside belong to the area.
+    Neither,
 }
 
 impl Default for Cleaner {
     fn default() -> Self {
         let overlay = Overlay::new_custom(64, IntOverlayOptions::ogc(), Solver::default());
-        Self { overlay, touch: Touch::default(), outlines: Vec::new(), order: Vec::new() }
+        Self {
+            overlay,
+            untangle: Untangle::default(),
+            rows: Rows::default(),
+            outlines: Vec::new(),
+            order: Vec::new(),
+        }
     }
 }
 
 impl Cleaner {
-    /// The order in which rings that are clean as they are make valid polygons: each outer ring, then its holes. `None`
-    /// when they touch or lie in each other as no polygon's rings do.
-    pub fn order(&mut self, rings: &TilePaths) -> Option<&[usize]> {
-        if rings.len() > RINGS_MAX || self.touch.may_touch(rings) {
+    /// Makes valid polygons of rings that hardly touch: each outer ring, then its holes. `None` when they touch or cross
+    /// in ways that take the whole cleaner; the rings mean nothing then.
+    pub fn order(&mut self, rings: &mut TilePaths) -> Option<&[Placed]> {
+        if !self.untangle.untangle(rings) {
             return None;
         }
         self.outlines.clear();
         self.outlines.extend(rings.iter().map(outline));
         self.order.clear();
-        if let [only] = self.outlines[..] {
-            self.order.push(0);
-            return (only.doubled_area > 0).then_some(&self.order);
+        if !self.find_roles(rings) {
+            return None;
         }
-        for index in 0..rings.len() {
-            self.outlines[index].parent = self.parent(rings, index)?;
-        }
-        for outer in (0..rings.len()).filter(|index| self.outlines[*index].doubled_area > 0) {
-            let holes =
-                (0..rings.len()).filter(|index| *index != outer && self.outlines[*index].parent == outer);
-            self.order.push(outer);
-            self.order.extend(holes);
-        }
+        // Holes by outer ring, each kind in the order in which it came.
+        let outlines = &self.outlines;
+        let role = |ring: &usize| match outlines[*ring].role {
+            Role::Outer => Some((*ring, false)),
+            Role::Hole(around) => Some((around, true)),
+            Role::Neither => None,
+        };
+        let placed = |ring: usize| {
+            let is_hole = matches!(outlines[ring].role, Role::Hole(_));
+            Placed { ring, backwards: (outlines[ring].doubled_area < 0) != is_hole }
+        };
+        self.order.extend((0..rings.len()).filter(|ring| role(ring).is_some()).map(placed));
+        self.order.sort_by_key(|placed| role(&placed.ring));
         Some(&self.order)
     }
 
-    /// The ring around a hole, or an outer ring itself; `None` when the rings around it wind around it otherwise than
-    /// once around a hole and not at all around an outer ring. No two rings touch, so any point speaks for its ring.
-    fn parent(&self, rings: &TilePaths, index: usize) -> Option<usize> {
-        let own = self.outlines[index];
-        let point = rings.path(index)[0];
-        let mut winding = 0;
-        let mut parent = index;
-        for (other, around) in self.outlines.iter().enumerate() {
-            if other == index || !around.holds(&own) || !is_inside(rings.path(other), point) {
-                continue;
-            }
-            winding += around.doubled_area.signum();
-            let is_least = parent == index || around.doubled_area < self.outlines[parent].doubled_area;
-            if around.doubled_area > 0 && is_least {
-                parent = other;
+    /// What each ring is, by how often the others wind around it: a border of the area only if the area is on one side of
+    /// it alone. No two rings have more than single points in common, so the middle of any edge speaks for its ring.
+    /// False when that would take too long.
+    fn find_roles(&mut self, rings: &TilePaths) -> bool {
+        if let [only] = &mut self.outlines[..] {
+            only.role = Role::Outer;
+            return only.doubled_area != 0;
+        }
+        if !self.rows.fill(rings, &self.outlines) {
+            return false;
+        }
+        let mut outers = Vec::new();
+        for (index, outline) in self.outlines.iter_mut().enumerate() {
+            let outside = self.rows.winding(middle(rings.path(index)), index);
+            let inside = outside + outline.doubled_area.signum();
+            outline.role = match (outside == 0, inside == 0) {
+                (true, false) => Role::Outer,
+                // Whose, is found when all outer rings are known.
+                (false, true) => Role::Hole(index),
+                _ => Role::Neither,
+            };
+            if outline.role == Role::Outer {
+                outers.push(index);
             }
         }
-        let is_hole = own.doubled_area < 0;
-        (winding == i64::from(is_hole)).then_some(if is_hole { parent } else { index })
+        if outers.len() * rings.len() > PAIRS_MAX {
+            return false;
+        }
+        outers.sort_unstable_by_key(|outer| self.outlines[*outer].doubled_area.abs());
+        (0..rings.len()).all(|index| {
+            if self.outlines[index].role != Role::Hole(index) {
+                return true;
+            }
+            let own = self.outlines[index];
+            let mut around =
+                outers.iter().copied().filter(|outer| self.outlines[*outer].holds(&own)).peekable();
+            let first = around.next();
+            // With one ring around it, there is nothing to choose from.
+            let chosen = match (first, around.peek()) {
+                (Some(first), Some(_)) => {
+                    let middle = middle(rings.path(index));
+                    std::iter::once(first).chain(around).find(|outer| is_inside(rings.path(*outer), middle))
+                }
+                _ => first,
+            };
+            chosen.map(|outer| self.outlines[index].role = Role::Hole(outer)).is_some()
+        })
     }
 
     /// The valid polygons that rings wind around, as rings in order; none when they have no area on the grid. Outer
@@ -121,7 +179,7 @@ fn outline(ring: &[TilePoint]) -> Outline {
         doubled_area += before.x * point.y - point.x * before.y;
         before = *point;
     }
-    Outline { min, max, doubled_area, parent: 0 }
+    Outline { min, max, doubled_area, role: Role::Neither }
 }
 
 impl Outline {
@@ -133,19 +191,16 @@ impl Outline {
     }
 }
 
+/// The middle of a ring's first edge, in halves of units.
+fn middle(ring: &[TilePoint]) -> TilePoint {
+    TilePoint { x: ring[0].x + ring[1].x, y: ring[0].y + ring[1].y }
+}
+
 /// Whether a point that is not on the ring lies in it: a line from there to the west crosses it an odd number of times.
+/// The point is in halves of units.
 fn is_inside(ring: &[TilePoint], point: TilePoint) -> bool {
-    let mut before = ring[ring.len() - 1];
-    let mut inside = false;
-    for next in ring.iter().copied() {
-        if (before.y < point.y) != (next.y < point.y) {
-            let (a, b) = if before.y < next.y { (before, next) } else { (next, before) };
-            let east = (b.x - a.x) * (point.y - a.y) - (point.x - a.x) * (b.y - a.y);
-            inside ^= east < 0;
-        }
-        before = next;
-    }
-    inside
+    let before = ring[ring.len() - 1..].iter().chain(ring);
+    before.zip(ring).filter(|(from, to)| rows::crosses(**from, **to, point)).count() % 2 == 1
 }
 
 #[cfg(test)]
@@ -177,7 +232,7 @@ pub(crate) mod tests {
     #[test]
     fn a_bow_tie_becomes_two_triangles() {
         let bow_tie = ring(&[(0, 0), (10, 10), (10, 0), (0, 10)]);
-        assert!(Cleaner::default().order(&paths(std::slice::from_ref(&bow_tie))).is_none());
+        assert_eq!(ordered(std::slice::from_ref(&bow_tie)).unwrap(), [50, 50]);
         assert_eq!(cleaned(&[bow_tie]).1, [50, 50]);
     }
 
@@ -197,25 +252,40 @@ pub(crate) mod tests {
         assert_eq!(cleaned(&[a, b]).1, [300]);
     }
 
+    /// The doubled areas of untangled rings in order, as they are to be walked.
+    fn ordered(rings: &[Vec<TilePoint>]) -> Option<Vec<i64>> {
+        let mut paths = paths(rings);
+        let mut cleaner = Cleaner::default();
+        let order = cleaner.order(&mut paths)?;
+        let area = |placed: &Placed| {
+            let area = outline(paths.path(placed.ring)).doubled_area;
+            if placed.backwards { -area } else { area }
+        };
+        Some(order.iter().map(area).collect())
+    }
+
     #[test]
-    fn rings_are_put_in_order_only_when_they_are_polygons() {
+    fn rings_are_put_in_order_by_what_they_wind_around() {
         let square =
             |at: i64, side: i64| ring(&[(at, at), (at + side, at), (at + side, at + side), (at, at + side)]);
         let hole = |at: i64, side: i64| square(at, side).into_iter().rev().collect::<Vec<_>>();
-        let mut cleaner = Cleaner::default();
-        let mut order = |rings: &[Vec<TilePoint>]| cleaner.order(&paths(rings)).map(<[_]>::to_vec);
-        assert_eq!(order(&[square(0, 10)]), Some(vec![0]));
-        assert_eq!(order(&[hole(0, 10)]), None);
+        let order = |rings: &[Vec<TilePoint>]| ordered(rings).unwrap();
+        assert_eq!(order(&[square(0, 10)]), [200]);
         // An island in a lake, the lake's land last.
-        assert_eq!(order(&[hole(10, 50), square(20, 10), square(0, 100)]), Some(vec![1, 2, 0]));
+        assert_eq!(order(&[hole(10, 50), square(20, 10), square(0, 100)]), [200, 20_000, -5000]);
         assert_eq!(
             order(&[square(0, 100), square(200, 10), hole(202, 2), hole(5, 5)]),
-            Some(vec![0, 3, 1, 2])
+            [20_000, -50, 200, -8]
         );
-        assert_eq!(order(&[square(0, 100), square(10, 10)]), None, "land in land");
-        assert_eq!(order(&[square(0, 100), hole(10, 50), hole(20, 10)]), None, "a hole in a hole");
-        assert_eq!(order(&[square(0, 100), hole(200, 10)]), None, "a hole in nothing");
-        assert_eq!(order(&[]), Some(vec![]));
+        assert_eq!(order(&[square(0, 100), square(10, 10)]), [20_000], "land in land");
+        assert_eq!(
+            order(&[square(0, 100), hole(10, 50), hole(20, 10)]),
+            [20_000, -5000, 200],
+            "a hole in a hole"
+        );
+        assert_eq!(order(&[hole(200, 10)]), [200], "a hole in nothing");
+        assert_eq!(order(&[]), [0_i64; 0]);
+        assert_eq!(ordered(&[square(0, 10), square(5, 10)]), None, "rings that cross take the whole cleaner");
     }
 
     /// Whether two segments cross in the inside of both.
@@ -242,17 +312,19 @@ pub(crate) mod tests {
             no_crossing && areas.iter().all(|area| *area != 0) && areas.first().is_none_or(|area| *area > 0)
         }
 
-        /// Rings that are said to be clean enclose what the cleaner would have made of them.
-        fn clean_rings_are_what_they_wind_around(rings: Vec<Vec<(u8, u8)>>) -> bool {
+        /// Rings that are untangled enclose what the cleaner would have made of them, wherever no crossing is rounded.
+        fn untangled_rings_are_what_they_wind_around(rings: Vec<Vec<(u8, u8)>>) -> bool {
             let rings: Vec<_> = rings
                 .iter()
                 .take(3)
-                .map(|r| ring(&r.iter().take(5).map(|(x, y)| (i64::from(*x), i64::from(*y))).collect::<Vec<_>>()))
+                .map(|r| ring(&r.iter().take(7).map(|(x, y)| (i64::from(x % 8), i64::from(y % 8))).collect::<Vec<_>>()))
                 .collect();
-            let paths = paths(&rings);
-            let Some(order) = Cleaner::default().order(&paths).map(<[_]>::to_vec) else { return true };
-            let area: i64 = order.iter().map(|index| outline(paths.path(*index)).doubled_area).sum();
-            order.len() == paths.len() && area == cleaned(&rings).1.iter().sum::<i64>()
+            let mut parted = paths(&rings);
+            let Some(areas) = ordered(&rings) else { return true };
+            assert!(Untangle::default().untangle(&mut parted));
+            let given: Vec<_> = rings.iter().flatten().collect();
+            let was_rounded = parted.iter().flatten().any(|point| !given.contains(&point));
+            was_rounded || areas.iter().sum::<i64>() == cleaned(&rings).1.iter().sum::<i64>()
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Whether rings touch themselves or each other: the cheap test that spares most polygons their cleaning.
+//! Where rings touch themselves or each other: the cheap test that spares most polygons their cleaning.
 //!
 //! One idea: edges are short, so each is compared only with those in the same few squares of a coarse grid, which takes
-//! time in proportion to the edges. Where it would not, the answer is "they may". Not here: where they touch.
+//! time in proportion to the edges. Where it would not, it gives up. Not here: what is done about it.
 
-use crate::simplify::TilePaths;
+use crate::simplify::{TilePaths, TilePoint};
 
 /// So few edges are compared each with each.
 const FEW: usize = 24;
@@ -15,42 +15,80 @@ const PAIRS_PER_EDGE_MAX: usize = 64;
 /// Compares edges; its memory is used again from call to call.
 #[derive(Debug, Default)]
 pub(super) struct Touch {
-    /// Each edge's ends: a point, and the one that follows it in its ring.
-    edges: Vec<Edge>,
+    pub(super) edges: Vec<Edge>,
     /// Where each square's entries end.
     ends: Vec<u32>,
     /// The edges in each square.
     entries: Vec<u32>,
+    /// Pairs of edges that have more in common than a point that is an end of both.
+    pub(super) knots: Vec<[u32; 2]>,
+    /// Points where edges end that do not follow each other.
+    pub(super) nodes: Vec<TilePoint>,
 }
 
+/// A point of a ring, and the one that follows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Edge {
-    from: [i32; 2],
-    to: [i32; 2],
+pub(super) struct Edge {
+    pub(super) from: TilePoint,
+    pub(super) to: TilePoint,
+    /// The edge that follows.
+    pub(super) next: u32,
+}
+
+/// What two edges that do not follow each other have in common.
+enum Common {
+    Nothing,
+    /// A point where both end.
+    Node(TilePoint),
+    /// Anything else.
+    Knot,
 }
 
 impl Touch {
-    /// False when no two edges of the rings have a point in common but neighbours the one between them.
-    pub(super) fn may_touch(&mut self, rings: &TilePaths) -> bool {
+    /// Lists where the rings touch. False when they do so too often, or the search would take too long.
+    pub(super) fn find(&mut self, rings: &TilePaths) -> bool {
         self.edges.clear();
+        self.knots.clear();
+        self.nodes.clear();
         for ring in rings.iter() {
-            let first = self.edges.len();
-            let points = ring.iter().chain(ring.first()).map(|point| [narrow(point.x), narrow(point.y)]);
-            self.edges.extend(points.clone().zip(points.skip(1)).map(|(from, to)| Edge { from, to }));
-            if folds_back(&self.edges[first..]) {
-                return true;
+            let first = narrow(self.edges.len());
+            let ends = ring.iter().zip(ring.iter().skip(1).chain(ring.first()));
+            self.edges.extend(ends.zip(first + 1..).map(|((from, to), next)| Edge {
+                from: *from,
+                to: *to,
+                next,
+            }));
+            if let Some(last) = self.edges.last_mut() {
+                last.next = first;
             }
         }
-        match self.edges.len() {
-            ..=FEW => self.any_two_touch(),
-            _ => !self.sort_into_squares() || self.touch_in_a_square(),
-        }
+        let found = match self.edges.len() {
+            ..=FEW => self.compare_all(),
+            _ => self.sort_into_squares() && self.compare_in_squares(),
+        };
+        self.nodes.sort_unstable();
+        self.nodes.dedup();
+        found
     }
 
-    fn any_two_touch(&self) -> bool {
-        let pairs =
-            self.edges.iter().enumerate().flat_map(|(i, a)| self.edges[i + 1..].iter().map(move |b| (a, b)));
-        pairs.into_iter().any(|(a, b)| a.touches(b))
+    fn compare_all(&mut self) -> bool {
+        let count = narrow(self.edges.len());
+        (0..count).all(|a| (a + 1..count).all(|b| self.compare(a, b)))
+    }
+
+    /// Notes what two edges have in common. False when there is too much of it.
+    #[inline]
+    fn compare(&mut self, a: u32, b: u32) -> bool {
+        let (first, second) = (&self.edges[a as usize], &self.edges[b as usize]);
+        if first.apart(second) || first.next == b || second.next == a {
+            return true;
+        }
+        match first.common(second) {
+            Common::Nothing => {}
+            Common::Node(point) => self.nodes.push(point),
+            Common::Knot => self.knots.push([a, b]),
+        }
+        self.knots.len() + self.nodes.len() <= self.edges.len() + FEW
     }
 
     /// Lists the edges square by square. False when they are too long or too crowded for that to help.
@@ -89,69 +127,69 @@ impl Touch {
         true
     }
 
-    fn touch_in_a_square(&self) -> bool {
+    fn compare_in_squares(&mut self) -> bool {
         let mut start = 0;
-        for end in &self.ends[..self.ends.len() - 1] {
-            let square = &self.entries[start..*end as usize];
-            start = *end as usize;
-            for (place, a) in square.iter().enumerate() {
-                let a = self.edges[*a as usize];
-                if square[place + 1..].iter().any(|b| a.touches(&self.edges[*b as usize])) {
-                    return true;
+        for square in 0..self.ends.len() - 1 {
+            let end = self.ends[square] as usize;
+            for a in start..end {
+                for b in a + 1..end {
+                    if !self.compare(self.entries[a], self.entries[b]) {
+                        return false;
+                    }
                 }
             }
+            start = end;
         }
-        false
+        true
     }
 }
 
 impl Edge {
-    /// Whether two edges have a point in common that is not an end of one and the beginning of the other. Those that
-    /// follow each other have been asked whether they fold back.
+    /// Whether the boxes around two edges have nothing in common.
     #[inline]
-    fn touches(&self, other: &Self) -> bool {
-        let apart = |axis: usize| {
-            self.from[axis].max(self.to[axis]) < other.from[axis].min(other.to[axis])
-                || other.from[axis].max(other.to[axis]) < self.from[axis].min(self.to[axis])
-        };
-        if apart(0) || apart(1) {
-            return false;
+    fn apart(&self, other: &Self) -> bool {
+        let (a, b, c, d) = (self.from, self.to, other.from, other.to);
+        a.x.max(b.x) < c.x.min(d.x)
+            || c.x.max(d.x) < a.x.min(b.x)
+            || a.y.max(b.y) < c.y.min(d.y)
+            || c.y.max(d.y) < a.y.min(b.y)
+    }
+
+    /// What two edges have in common whose boxes meet.
+    fn common(&self, other: &Self) -> Common {
+        for (here, away) in [(self.from, self.to), (self.to, self.from)] {
+            for (there, beyond) in [(other.from, other.to), (other.to, other.from)] {
+                if here == there {
+                    let overlap = cross(here, away, beyond) == 0 && dot(here, away, beyond) > 0;
+                    return if overlap { Common::Knot } else { Common::Node(here) };
+                }
+            }
         }
-        if self.to == other.from || other.to == self.from {
-            return self.to == other.from && other.to == self.from;
-        }
-        let turn = |a: [i32; 2], b: [i32; 2], c: [i32; 2]| cross(a, b, c).signum();
-        turn(self.from, self.to, other.from) * turn(self.from, self.to, other.to) <= 0
-            && turn(other.from, other.to, self.from) * turn(other.from, other.to, self.to) <= 0
+        let turn = |a, b, c| cross(a, b, c).signum();
+        let meet = turn(self.from, self.to, other.from) * turn(self.from, self.to, other.to) <= 0
+            && turn(other.from, other.to, self.from) * turn(other.from, other.to, self.to) <= 0;
+        if meet { Common::Knot } else { Common::Nothing }
     }
 }
 
-/// Twice the area of a triangle, by the sign which way it turns.
-fn cross(a: [i32; 2], b: [i32; 2], c: [i32; 2]) -> i64 {
-    let d = |p: i32, q: i32| i64::from(p) - i64::from(q);
-    d(b[0], a[0]) * d(c[1], b[1]) - d(b[1], a[1]) * d(c[0], b[0])
+/// The cross product of the ways from one point to two others: by its sign on which side the second lies of the first.
+pub(super) fn cross(from: TilePoint, a: TilePoint, b: TilePoint) -> i64 {
+    (a.x - from.x) * (b.y - from.y) - (a.y - from.y) * (b.x - from.x)
 }
 
-/// Whether a ring turns back on itself somewhere, or stands still.
-fn folds_back(ring: &[Edge]) -> bool {
-    let Some(last) = ring.last() else { return false };
-    let mut before = last;
-    ring.iter().any(|edge| {
-        let [a, b, c] = [before.from, edge.from, edge.to];
-        before = edge;
-        let d = |p: i32, q: i32| i64::from(p) - i64::from(q);
-        cross(a, b, c) == 0 && d(b[0], a[0]) * d(c[0], b[0]) + d(b[1], a[1]) * d(c[1], b[1]) <= 0
-    })
+/// Their dot product: negative when they lead apart.
+pub(super) fn dot(from: TilePoint, a: TilePoint, b: TilePoint) -> i64 {
+    (a.x - from.x) * (b.x - from.x) + (a.y - from.y) * (b.y - from.y)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "clipped: within the extent and its buffer")]
-fn narrow(units: i64) -> i32 {
-    units as i32
+/// There are far fewer edges in a tile.
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// A grid of about as many squares as there are edges.
 struct Squares {
-    least: [i32; 2],
+    least: TilePoint,
     shift: u32,
     columns: usize,
     rows: usize,
@@ -159,18 +197,19 @@ struct Squares {
 
 impl Squares {
     fn of(edges: &[Edge]) -> Self {
-        let mut least = [i32::MAX; 2];
-        let mut most = [i32::MIN; 2];
-        for axis in 0..2 {
-            least[axis] = edges.iter().map(|edge| edge.from[axis]).min().unwrap_or(0);
-            most[axis] = edges.iter().map(|edge| edge.from[axis]).max().unwrap_or(0);
+        let (mut least, mut most) = (edges[0].from, edges[0].from);
+        for Edge { from, .. } in edges {
+            least = TilePoint { x: least.x.min(from.x), y: least.y.min(from.y) };
+            most = TilePoint { x: most.x.max(from.x), y: most.y.max(from.y) };
         }
         let mut shift = 0;
-        let side = |axis: usize, shift: u32| (most[axis].abs_diff(least[axis]) as usize >> shift) + 1;
-        while side(0, shift) * side(1, shift) > 2 * edges.len() {
+        let side = |least: i64, most: i64, shift: u32| (distance(least, most) >> shift) + 1;
+        let sides = |shift: u32| [side(least.x, most.x, shift), side(least.y, most.y, shift)];
+        while sides(shift).iter().product::<usize>() > 2 * edges.len() {
             shift += 1;
         }
-        Self { least, shift, columns: side(0, shift), rows: side(1, shift) }
+        let [columns, rows] = sides(shift);
+        Self { least, shift, columns, rows }
     }
 
     fn count(&self) -> usize {
@@ -179,20 +218,23 @@ impl Squares {
 
     /// The squares that an edge's box meets.
     fn of_edge(&self, edge: &Edge) -> impl Iterator<Item = usize> + use<> {
-        let square = |at: i32, axis: usize| at.abs_diff(self.least[axis]) as usize >> self.shift;
-        let range = |axis: usize| {
-            let (a, b) = (square(edge.from[axis], axis), square(edge.to[axis], axis));
-            a.min(b)..=a.max(b)
+        let range = |least: i64, a: i64, b: i64| {
+            (distance(least, a.min(b)) >> self.shift)..=(distance(least, a.max(b)) >> self.shift)
         };
-        let (columns, across) = (self.columns, range(0));
-        range(1).flat_map(move |row| across.clone().map(move |column| row * columns + column))
+        let (columns, across) = (self.columns, range(self.least.x, edge.from.x, edge.to.x));
+        let down = range(self.least.y, edge.from.y, edge.to.y);
+        down.flat_map(move |row| across.clone().map(move |column| row * columns + column))
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clipped: within the extent and its buffer")]
+fn distance(from: i64, to: i64) -> usize {
+    from.abs_diff(to) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simplify::TilePoint;
     use quickcheck::quickcheck;
 
     fn rings(lists: &[Vec<(i64, i64)>]) -> TilePaths {
@@ -215,11 +257,18 @@ mod tests {
         (0..corners).map(corner).collect()
     }
 
+    fn touch(rings: &TilePaths) -> Touch {
+        let mut touch = Touch::default();
+        assert!(touch.find(rings));
+        touch
+    }
+
     #[test]
     fn rings_that_keep_their_distance() {
         for corners in [6, 24, 26, 200] {
             let apart = rings(&[star(corners, 2000.0, 2000.0, 1500.0), star(corners, 2000.0, 2000.0, 900.0)]);
-            assert!(!Touch::default().may_touch(&apart), "{corners}");
+            let touch = touch(&apart);
+            assert!(touch.knots.is_empty() && touch.nodes.is_empty(), "{corners}");
         }
     }
 
@@ -227,19 +276,23 @@ mod tests {
     fn each_way_of_touching_is_seen() {
         let square = vec![(0, 0), (100, 0), (100, 100), (0, 100)];
         let touching = [
-            vec![(0, 0), (10, 10), (10, 0), (0, 10)],
-            vec![(0, 0), (10, 0), (10, 10), (5, 0), (0, 10)],
-            vec![(0, 0), (10, 0), (5, 0), (5, 10)],
-            vec![(0, 0), (10, 0), (5, 5), (10, 10), (0, 10), (5, 5)],
+            (vec![(0, 0), (10, 10), (10, 0), (0, 10)], [1, 0]),
+            (vec![(0, 0), (10, 0), (10, 10), (5, 0), (0, 10)], [2, 0]),
+            (vec![(0, 0), (10, 0), (5, 5), (10, 10), (0, 10), (5, 5)], [0, 1]),
         ];
-        for ring in touching {
-            assert!(Touch::default().may_touch(&rings(std::slice::from_ref(&ring))), "{ring:?}");
-            // And also among many others.
-            let many = rings(&[ring.clone(), star(300, 2000.0, 2000.0, 1500.0)]);
-            assert!(Touch::default().may_touch(&many), "{ring:?}");
+        for (ring, counts) in touching {
+            // Alone and among many others, where a pair may be met in several squares.
+            let alone = touch(&rings(std::slice::from_ref(&ring)));
+            assert_eq!([alone.knots.len(), alone.nodes.len()], counts, "{ring:?}");
+            let mut many = touch(&rings(&[ring.clone(), star(300, 2000.0, 2000.0, 1500.0)]));
+            many.knots.sort_unstable();
+            many.knots.dedup();
+            assert_eq!([many.knots.len(), many.nodes.len()], counts, "{ring:?}");
         }
-        assert!(Touch::default().may_touch(&rings(&[square.clone(), vec![(100, 50), (200, 50), (200, 60)]])));
-        assert!(Touch::default().may_touch(&rings(&[square.clone(), square])));
+        let beside = touch(&rings(&[square.clone(), vec![(100, 50), (200, 50), (200, 60)]]));
+        assert_eq!(beside.knots.len(), 2, "the corner lies on the side, where two edges end");
+        let twice = touch(&rings(&[square.clone(), square]));
+        assert_eq!([twice.knots.len(), twice.nodes.len()], [4, 4]);
     }
 
     quickcheck! {
@@ -248,12 +301,18 @@ mod tests {
             let lists: Vec<Vec<_>> =
                 lists.iter().map(|list| list.iter().map(|&(x, y)| (x.into(), y.into())).collect()).collect();
             let rings = rings(&lists);
-            let mut touch = Touch::default();
-            let said = touch.may_touch(&rings);
-            let folds = rings.iter().enumerate().any(|(index, ring)| {
-                folds_back(touch.edges.get(rings.start(index)..rings.start(index) + ring.len()).unwrap_or_default())
-            });
-            said || !(folds || touch.any_two_touch())
+            let mut by_grid = Touch::default();
+            if !by_grid.find(&rings) {
+                return true;
+            }
+            let mut by_pair = Touch { edges: by_grid.edges.clone(), ..Touch::default() };
+            by_pair.compare_all();
+            by_pair.nodes.sort_unstable();
+            by_pair.nodes.dedup();
+            by_grid.knots.iter_mut().for_each(|pair| pair.sort_unstable());
+            by_grid.knots.sort_unstable();
+            by_grid.knots.dedup();
+            by_grid.knots == by_pair.knots && by_grid.nodes == by_pair.nodes
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Area {
     touched: bool,
     /// All entries and exits around the box: place, chain, and whether it is an entry.
     around: Vec<(i64, usize, bool)>,
+    /// Where each chain's exit is among them.
+    exits: Vec<usize>,
 }
 
 impl Area {
@@ -116,22 +118,35 @@ impl Area {
         matches!(self.winding, 0 | 1) && !self.touched
     }
 
-    /// Brings entries and exits in order around the box. False when they do not take turns, or tell something else
-    /// about the corner where the order begins than the rings that wind around it.
+    /// Brings entries and exits in order around the box. False when they do not take turns, beginning with what the
+    /// rings that wind around the first corner make of it. Rounding may put several on one point: there they take turns
+    /// as they can.
     fn sort_around(&mut self) -> bool {
         self.around.clear();
         for (chain, [entry, exit]) in self.ends.iter().enumerate() {
             self.around.extend([(*entry, chain, true), (*exit, chain, false)]);
         }
         self.around.sort_unstable();
-        let take_turns = self.around.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].2 != pair[1].2);
-        let corner_is_inside = self.around[0].2;
-        take_turns && self.around[0].0 > 0 && self.winding == i32::from(corner_is_inside)
+        let mut wanted = self.winding == 1;
+        for index in 0..self.around.len() {
+            let place = self.around[index].0;
+            let same = self.around[index..].iter().take_while(|event| event.0 == place);
+            let Some(turn) = same.into_iter().position(|event| event.2 == wanted) else { return false };
+            self.around[index..=index + turn].rotate_right(1);
+            wanted = !wanted;
+        }
+        matches!(self.winding, 0 | 1)
     }
 
     fn join(&mut self, window: &Window, out: &mut TilePaths) -> bool {
         let count = self.around.len();
         let mut joined = vec![false; self.ends.len()];
+        self.exits.resize(self.ends.len(), 0);
+        for (place, (_, chain, is_entry)) in self.around.iter().enumerate() {
+            if !is_entry {
+                self.exits[*chain] = place;
+            }
+        }
         // In the order of the entries, so that where the rings began leaves no trace.
         for first in 0..count {
             let (_, start, is_entry) = self.around[first];
@@ -142,10 +157,9 @@ impl Area {
             while !joined[chain] {
                 joined[chain] = true;
                 self.chains.path(chain).iter().for_each(|point| out.push(*point));
-                let exit = self.ends[chain][1];
-                let place = self.around.partition_point(|event| event.0 <= exit);
-                let (entry, next, _) = self.around[place % count];
-                window.walk(exit, entry, out);
+                let place = self.exits[chain];
+                let (entry, next, _) = self.around[(place + 1) % count];
+                window.walk(self.around[place].0, entry, place + 1 == count, out);
                 chain = next;
             }
             out.finish_ring();
@@ -190,9 +204,9 @@ impl Window {
         }
     }
 
-    /// Adds the corners on the way clockwise along the box.
-    fn walk(&self, from: i64, to: i64, out: &mut TilePaths) {
-        let to = if to > from { to } else { to + 4 * self.side() };
+    /// Adds the corners on the way clockwise along the box, which may lead over the first corner.
+    fn walk(&self, from: i64, to: i64, over_first: bool, out: &mut TilePaths) {
+        let to = if over_first { to + 4 * self.side() } else { to };
         for (corner, at) in self.corners().into_iter().cycle().zip((0..8).map(|side| side * self.side())) {
             if from < at && at < to {
                 out.push(corner);
