@@ -79,7 +79,9 @@ async fn packed(
         return Ok(packed);
     }
     let order = Order { set: Arc::clone(&found.name), version, tiles: found.set.clone(), tile };
-    server.kitchen.make(order, encoding).await.map_err(|failure| refusal(&failure, &found.name, tile))
+    // In a box, so that an answer that is at hand carries nothing of it.
+    let made = Box::pin(server.kitchen.make(order, encoding)).await;
+    made.map_err(|failure| refusal(&failure, &found.name, tile))
 }
 
 const HINT: &str =
