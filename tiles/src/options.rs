@@ -17,7 +17,7 @@ pub const MAX_ZOOM_DEFAULT: u8 = 14;
 pub const MAX_ZOOM_MAX: u8 = 22;
 /// The last zoom that is rendered beforehand unless told otherwise.
 pub const ARCHIVE_ZOOM_DEFAULT: u8 = 6;
-/// Cells of more bytes are divided unless told otherwise (docs/decisions/0007).
+/// Cells of more bytes are divided unless told otherwise (docs/decisions/0008).
 pub const CELL_BYTES_DEFAULT: usize = 32 << 10;
 /// Rendering the pyramid beforehand any deeper is refused: it would have a billion tiles.
 pub const ARCHIVE_ZOOM_MAX: u8 = 15;
