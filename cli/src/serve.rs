@@ -14,8 +14,10 @@ use std::error::Error;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal;
+use watersmeet_crdt::session::redirect::is_socket_url;
 use watersmeet_sync::access::{Access, AccessError};
 use watersmeet_sync::{Config, Hosts, NoOrigin, Origin, Origins, Server};
 
@@ -46,6 +48,8 @@ pub(crate) enum ServeError {
     Access(#[from] AccessError),
     #[error("{option}: {source}")]
     Origin { option: &'static str, source: NoOrigin },
+    #[error("server.drain_to: {0:?} is no URL of a server's socket, such as wss://b.example/sync")]
+    DrainTo(String),
     #[error("--path-prefix: {0:?} is no path such as /maps")]
     PathPrefix(String),
     #[error("tiles.fonts: {0} is no folder")]
@@ -78,11 +82,12 @@ async fn serve(settings: &Settings, flags: Flags) -> Result<(), Box<dyn Error>> 
         origins: plan.origins,
         hosts,
         data: settings.server.data.clone(),
+        drain_to: settings.server.drain_to.clone(),
     };
     let server = Server::open(config)?;
     let app = below(&plan.path_prefix, watersmeet_sync::router(server.clone()).merge(plan.content));
     reload_on_hangup(server.clone(), flags)?;
-    let stop = stop()?;
+    let stop = stop(Signals::listen()?, server.clone(), settings.server.drain_notice.0);
     if let Some(maps) = &plan.maps {
         maps::accompany(&server, maps)?;
     }
@@ -118,6 +123,9 @@ impl Plan {
     pub(crate) fn of(settings: &Settings) -> Result<Self, ServeError> {
         let server = &settings.server;
         settings.limits().check()?;
+        if let Some(url) = server.drain_to.as_ref().filter(|url| !is_socket_url(url)) {
+            return Err(ServeError::DrainTo(url.clone()));
+        }
         let known = known_origins(server)?;
         let any = server.allow_origin.iter().any(|origin| origin == "*");
         let path_prefix = path_prefix(&server.path_prefix)?;
@@ -226,20 +234,42 @@ fn announce(address: SocketAddr, settings: &Settings) -> std::io::Result<()> {
 #[cfg(unix)]
 const SIGXFSZ: std::ffi::c_int = 25;
 
-/// Done at the first SIGTERM or Ctrl-C. Installed before the server says that it is ready.
+/// Done when the server is to stop: as long after the first signal as a balancer has to hear of it, or at the second.
+async fn stop(mut signals: Signals, server: Server, notice: Duration) {
+    let signal = signals.next().await;
+    server.announce_stop();
+    if notice > Duration::ZERO {
+        tracing::info!("{signal}: stopping in {notice:?}, or when told again; /ready says so");
+        let _ = tokio::time::timeout(notice, signals.next()).await;
+    }
+    tracing::info!("{signal}: stopping");
+}
+
+/// What tells the server to stop. Listened to before it says that it is ready.
 #[cfg(unix)]
-fn stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
-    let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
-    // A file that may not grow (`ulimit -f`) is a failed write, to be told of and survived, and not the end: whoever
-    // listens to the signal is not ended by it.
-    let _listens = signal::unix::signal(signal::unix::SignalKind::from_raw(SIGXFSZ))?;
-    Ok(async move {
+struct Signals {
+    terminate: signal::unix::Signal,
+    interrupt: signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+        let interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
+        // A file that may not grow (`ulimit -f`) is a failed write, to be told of and survived, and not the end: whoever
+        // listens to the signal is not ended by it.
+        let _listens = signal::unix::signal(signal::unix::SignalKind::from_raw(SIGXFSZ))?;
+        Ok(Signals { terminate, interrupt })
+    }
+
+    /// The next signal's name.
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "interrupted",
         }
-    })
+    }
 }
 
 /// At each SIGHUP, reads the keys of tokens again: from the file, the environment and the flags that the server was started
@@ -268,12 +298,20 @@ fn reload_on_hangup(_: Server, _: Flags) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Done at the first Ctrl-C.
+/// What tells the server to stop: Ctrl-C.
 #[cfg(not(unix))]
-fn stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    Ok(async {
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> &'static str {
         let _ = signal::ctrl_c().await;
-    })
+        "interrupted"
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod hear;
 mod link;
+mod redirect;
 mod refused;
 
 pub use refused::Refusal;
@@ -15,6 +16,7 @@ use crate::document::{EditError, Transaction};
 use crate::session::{Code, Limits, Session, Violation};
 use crate::{Change, Delta, Document, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
+use redirect::Redirects;
 use refused::Hold;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +27,11 @@ pub enum Action {
     Send(Bytes),
     /// Open a connection, with a token that is valid now if the server asks for one; then call [`Client::connected`]
     /// or [`Client::disconnected`].
-    Connect,
+    Connect {
+        /// Where to, this time, if not to the server that the client was set up for: the last one
+        /// [named it](Client::follow_redirects).
+        redirect: Option<String>,
+    },
     /// Close the connection; it is no longer of use.
     Disconnect,
     /// Tell whoever is interested.
@@ -135,6 +141,7 @@ pub struct Client {
     replica: ReplicaId,
     stores: bool,
     limits: Limits,
+    redirects: Redirects,
     link: Link,
     failures: u32,
     connected_at: Time,
@@ -156,6 +163,7 @@ impl Client {
             replica,
             stores,
             limits,
+            redirects: Redirects::default(),
             link: Link::Offline,
             failures: 0,
             connected_at: Time::default(),

@@ -49,11 +49,12 @@ impl Tokens {
 pub struct Builder {
     url: String,
     tokens: Tokens,
+    redirects: bool,
 }
 
 impl Builder {
     pub(crate) fn new(url: &str) -> Self {
-        Builder { url: url.to_owned(), tokens: Tokens::None }
+        Builder { url: url.to_owned(), tokens: Tokens::None, redirects: true }
     }
 
     /// The token that proves to the server who this is.
@@ -73,13 +74,20 @@ impl Builder {
         self
     }
 
+    /// Whether to go where a server that drains says, which is shown the token, too. It does, unless told not to; but
+    /// never from `wss` to `ws`, and only until it has connected again.
+    pub fn follow_redirects(mut self, follow: bool) -> Self {
+        self.redirects = follow;
+        self
+    }
+
     /// As [`Client::connect`].
     ///
     /// # Errors
     /// If the first attempt fails: the URL is wrong, nobody answers, what answers is no sync server, or it does not let
     /// us in.
     pub async fn connect(self) -> Result<Client, Error> {
-        let (client, first) = Client::spawn(&self.url, self.tokens)?;
+        let (client, first) = Client::spawn(&self.url, self.tokens, self.redirects)?;
         first.await.map_err(|_| Error::Stopped)??;
         Ok(client)
     }
@@ -89,7 +97,7 @@ impl Builder {
     /// # Errors
     /// If the URL is wrong.
     pub fn start(self) -> Result<Client, Error> {
-        Ok(Client::spawn(&self.url, self.tokens)?.0)
+        Ok(Client::spawn(&self.url, self.tokens, self.redirects)?.0)
     }
 }
 

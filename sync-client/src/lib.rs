@@ -78,10 +78,15 @@ impl Client {
         Builder::new(url)
     }
 
-    fn spawn(url: &str, tokens: Tokens) -> Result<(Self, oneshot::Receiver<Result<(), Error>>), Error> {
+    fn spawn(
+        url: &str,
+        tokens: Tokens,
+        redirects: bool,
+    ) -> Result<(Self, oneshot::Receiver<Result<(), Error>>), Error> {
         dial::check(url)?;
         let replica = ReplicaId::new(getrandom::u64()?);
         let shared = Shared::new(replica);
+        shared.lock().core.follow_redirects(redirects.then_some(url));
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let (tell_first, first) = oneshot::channel();
         let run = task::run(url.to_owned(), tokens, shared.clone(), tell_first, stop.clone());

@@ -81,8 +81,11 @@ impl Task {
             }
             match state.core.poll(now()) {
                 Action::Send(frame) => self.send(frame),
-                Action::Connect => {
-                    let (url, tokens) = (self.url.clone(), self.tokens.clone());
+                Action::Connect { redirect } => {
+                    if let Some(url) = &redirect {
+                        tracing::info!(%url, "the server that went down has named another");
+                    }
+                    let (url, tokens) = (redirect.unwrap_or_else(|| self.url.clone()), self.tokens.clone());
                     let dialling = async move {
                         let token = tokens.next().await?;
                         Ok((dial(&url).await?, token))

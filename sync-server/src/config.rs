@@ -17,12 +17,14 @@ pub struct Config {
     pub origins: Origins,
     /// By which names it may be asked.
     pub hosts: Hosts,
+    /// Where peers are told to go when the server stops, if anywhere: the URL of another server's `/sync`.
+    pub drain_to: Option<String>,
 }
 
 impl Config {
     /// The defaults, with the documents in `data`, for those whom `access` lets in.
     pub fn new(data: impl Into<PathBuf>, access: Access) -> Self {
         let (limits, origins, hosts) = Default::default();
-        Config { data: data.into(), limits, access, origins, hosts }
+        Config { data: data.into(), limits, access, origins, hosts, drain_to: None }
     }
 }

@@ -10,8 +10,8 @@ use crate::room::{GuestId, Needs};
 use crate::rooms::Rooms;
 use crate::store::Store;
 use crate::subjects::Subjects;
-use crate::{Companion, Hosts, Limits, Origins, ServerError};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::{Companion, Config, Hosts, Limits, Origins, ServerError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use watersmeet_crdt::ReplicaId;
+use watersmeet_crdt::session::redirect::is_socket_url;
 
 pub(crate) struct Hub {
     pub(crate) limits: Arc<Limits>,
@@ -42,6 +43,10 @@ pub(crate) struct Hub {
     pub(crate) answers: Arc<Semaphore>,
     /// Documents that are being turned into JSON.
     pub(crate) renderings: Semaphore,
+    /// Where peers are sent when the server stops.
+    pub(crate) drain_to: Option<String>,
+    /// Whether it has been announced that the server will stop.
+    leaving: AtomicBool,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
     /// Connections and rooms.
@@ -52,14 +57,13 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn start(
-        limits: Limits,
-        access: Access,
-        origins: Origins,
-        hosts: Hosts,
-        store: Arc<dyn Store>,
-    ) -> Result<Arc<Self>, ServerError> {
+    /// Starts on `store`, whatever folder is configured.
+    pub(crate) fn start(config: Config, store: Arc<dyn Store>) -> Result<Arc<Self>, ServerError> {
+        let Config { limits, access, origins, hosts, drain_to, data: _ } = config;
         limits.check()?;
+        if let Some(url) = drain_to.as_ref().filter(|url| !is_socket_url(url)) {
+            return Err(ServerError::DrainTo(url.clone()));
+        }
         let limits = Arc::new(limits);
         let replica = ReplicaId::new(getrandom::u64().map_err(ServerError::Random)?);
         let metrics = Metrics::new();
@@ -95,6 +99,8 @@ impl Hub {
             renderings: Semaphore::new(limits.renderings),
             connections: Arc::new(Semaphore::new(limits.connections)),
             limits,
+            drain_to,
+            leaving: AtomicBool::new(false),
             stop,
             tasks,
             guests: AtomicU64::new(0),
@@ -110,6 +116,16 @@ impl Hub {
     /// Believes others from now on.
     pub(crate) fn trust(&self, access: Access) -> Result<(), OtherMode> {
         access.succeed(&mut self.access.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says from now on, to whoever asks, that the server is about to stop. Work goes on.
+    pub(crate) fn announce_stop(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop, or stops.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.stop.is_cancelled()
     }
 
     /// Lets one more connection in; none if there are too many.

@@ -85,6 +85,9 @@ pub enum ServerError {
     /// The committer's thread could not be started.
     #[error("the thread that writes could not be started: {0}")]
     Thread(std::io::Error),
+    /// Where peers are to be sent is no URL of a server.
+    #[error("drain_to: {0:?} is no URL of a server's socket, such as wss://other.example/sync")]
+    DrainTo(String),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -116,8 +119,7 @@ impl Server {
     pub fn open(config: Config) -> Result<Self, ServerError> {
         let store = Sqlite::open(&config.data)?;
         store.limit_bytes(config.limits.store_bytes)?;
-        let Config { limits, access, origins, hosts, .. } = config;
-        Ok(Server { hub: Hub::start(limits, access, origins, hosts, Arc::new(store))? })
+        Ok(Server { hub: Hub::start(config, Arc::new(store))? })
     }
 
     /// Starts on any store, open to all programs and to the server's own web pages.
@@ -125,7 +127,8 @@ impl Server {
     /// # Errors
     /// If the system gives no thread or no random number.
     pub fn with_store(store: impl Store, limits: Limits) -> Result<Self, ServerError> {
-        Ok(Server { hub: Hub::start(limits, Access::open(), Origins::Own, Hosts::Any, Arc::new(store))? })
+        let config = Config { limits, ..Config::new("", Access::open()) };
+        Ok(Server { hub: Hub::start(config, Arc::new(store))? })
     }
 
     /// Believes other keys from now on. Connections with tokens of keys that are no longer among them end.
@@ -139,6 +142,12 @@ impl Server {
     /// Tells of this, too, from now on; only the first one counts.
     pub fn accompany(&self, companion: Arc<dyn Companion>) {
         let _ = self.hub.companion.set(companion);
+    }
+
+    /// From now on `/ready` says that the server is about to stop, so that a balancer sends nobody more. Work goes on,
+    /// and whoever comes is let in.
+    pub fn announce_stop(&self) {
+        self.hub.announce_stop();
     }
 
     /// Stops: peers are told to come back later, what waits is committed, the store is left tidy.

@@ -192,7 +192,10 @@ impl Connection {
             );
         }
         match self.deliver() {
-            Ok(()) => self.end(Code::Shutdown, "the server is going down; connect again"),
+            Ok(()) => {
+                self.hub.drain_to.iter().for_each(|url| self.session.redirect(url));
+                self.end(Code::Shutdown, "the server is going down; connect again")
+            }
             Err(end) => end,
         }
     }
@@ -318,7 +321,10 @@ impl Connection {
                 None => Ok(()),
             },
             // The server sends what is on its disk and has no use for the peer's word; the rest is said to callers.
-            Event::Acknowledged { .. } | Event::Opened { .. } | Event::Refused { .. } => Ok(()),
+            Event::Acknowledged { .. }
+            | Event::Opened { .. }
+            | Event::Refused { .. }
+            | Event::Redirected { .. } => Ok(()),
         }
     }
 

@@ -103,6 +103,14 @@ impl Server {
         self.port = self.launch(self.port);
     }
 
+    /// Starts it again on the same data at another port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart_at(&mut self, port: u16) {
+        self.port = self.launch(port);
+    }
+
     /// Starts it again on the same data and a fresh port, where clients that knew it do not find it.
     ///
     /// # Panics
@@ -143,15 +151,26 @@ impl Server {
     /// # Panics
     /// If it does not run.
     pub fn hang_up(&self) {
+        self.send("-HUP");
+    }
+
+    /// SIGTERM, without waiting for the end.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn ask_to_stop(&self) {
+        self.send("-TERM");
+    }
+
+    fn send(&self, signal: &str) {
+        assert!(self.child.is_some(), "the server runs");
         let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs").success());
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
     }
 
     fn signal(&mut self, signal: &str) -> ExitStatus {
-        let mut child = self.child.take().expect("the server runs");
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
-        child.wait().expect("gone")
+        self.send(signal);
+        self.child.take().expect("the server runs").wait().expect("gone")
     }
 
     /// Resident memory in bytes, where the system tells.

@@ -61,7 +61,7 @@ export interface RawStatus {
 /** What the shell is to do. */
 export type Action =
   | { type: "send"; bytes: Uint8Array }
-  | { type: "connect" }
+  | { type: "connect"; redirect: string | undefined }
   | { type: "disconnect" }
   | { type: "changed"; name: string; changes: Change[]; delta: Uint8Array; version: Float64Array | undefined }
   | { type: "status"; name: string }
@@ -182,6 +182,12 @@ impl RawClient {
 /// The connection.
 #[wasm_bindgen]
 impl RawClient {
+    /// Goes where a server that drains says, if that is as secure as `own`; nowhere else if there is none.
+    #[wasm_bindgen(js_name = followRedirects)]
+    pub fn follow_redirects(&mut self, own: Option<String>) {
+        self.client.follow_redirects(own.as_deref());
+    }
+
     /// Wants a connection from now on.
     #[wasm_bindgen(js_name = goOnline)]
     pub fn go_online(&mut self, now: f64) {
@@ -227,7 +233,9 @@ impl RawClient {
     pub fn poll(&mut self, now: f64) -> JsValue {
         match self.client.poll(time(now)) {
             Action::Send(frame) => object([("type", "send".into()), ("bytes", bytes(&frame))]),
-            Action::Connect => object([("type", "connect".into())]),
+            Action::Connect { redirect } => {
+                object([("type", "connect".into()), ("redirect", redirect.into())])
+            }
             Action::Disconnect => object([("type", "disconnect".into())]),
             Action::Wait(until) => {
                 object([("type", "wait".into()), ("until", number(until.millis()).into())])

@@ -61,6 +61,8 @@ pub(crate) struct Server {
     pub(crate) path_prefix: String,
     pub(crate) allow_origin: Vec<String>,
     drain: Span,
+    pub(crate) drain_notice: Span,
+    pub(crate) drain_to: Option<String>,
 }
 
 impl Default for Server {
@@ -74,6 +76,8 @@ impl Default for Server {
             path_prefix: String::new(),
             allow_origin: Vec::new(),
             drain: Span(Duration::from_secs(10)),
+            drain_notice: Span(Duration::ZERO),
+            drain_to: None,
         }
     }
 }

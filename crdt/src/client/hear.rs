@@ -34,6 +34,7 @@ impl Client {
                 }
             }
             Event::Refused { name, code, message } => self.on_refused(now, name, Refusal { code, message }),
+            Event::Redirected { url } => self.redirects.name(url),
             Event::Closed { channel } => {
                 let Some(name) = self.name_of(channel) else { return };
                 if let Some(entry) = self.entries.get_mut(&name) {

@@ -1,5 +1,6 @@
 //! The connection: wanted or not, tried, lost, and tried again.
 
+use super::redirect::Redirects;
 use super::refused::Hold;
 use super::{Action, Client, Link, Notice};
 use crate::Time;
@@ -12,8 +13,15 @@ const BACKOFF_FIRST_MILLIS: u64 = 250;
 const STABLE_MILLIS: u64 = 10_000;
 /// The longest wait before connecting again, in milliseconds.
 const BACKOFF_MAX_MILLIS: u64 = 15_000;
+
 /// The connection.
 impl Client {
+    /// From now on goes to the server that another names when it drains, for as many attempts as it takes to connect
+    /// again; but only if that is as secure as `own`, the URL that the client was set up for. None: goes nowhere else.
+    pub fn follow_redirects(&mut self, own: Option<&str>) {
+        self.redirects = Redirects::of(own);
+    }
+
     /// Wants a connection from now on.
     pub fn go_online(&mut self, now: Time) {
         if matches!(self.link, Link::Offline) {
@@ -85,6 +93,9 @@ impl Client {
             self.actions.push_back(Action::Notify(Notice::Failed(violation)));
             self.actions.push_back(Action::Disconnect);
             self.disconnected(now, random);
+        } else if matches!(input, Input::Frame(_)) {
+            // A server that speaks has let us in, and until another is named there is nowhere else to go.
+            self.redirects.forget();
         }
     }
 
@@ -103,7 +114,7 @@ impl Client {
             }
             Link::Waiting { until } if *until <= now => {
                 self.link = Link::Connecting;
-                Action::Connect
+                Action::Connect { redirect: self.redirects.next() }
             }
             Link::Waiting { until } => Action::Wait(*until),
             _ => Action::Wait(session_deadline),

@@ -92,6 +92,11 @@ pub enum Event {
         /// The state.
         state: Bytes,
     },
+    /// It named another server, to go to when this connection ends.
+    Redirected {
+        /// Where that is. It [may not be followed](super::redirect::may_follow) wherever it leads.
+        url: String,
+    },
     /// It refused something of a document.
     Refused {
         /// The document's name.

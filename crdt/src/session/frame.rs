@@ -110,6 +110,11 @@ pub enum Frame<'a> {
         #[serde(serialize_with = "at_once")]
         delta: &'a [u8],
     },
+    /// Names another server, to which the receiver may go when this connection ends.
+    Redirect {
+        /// Where that is; a URL of WebSockets.
+        url: &'a str,
+    },
 }
 
 impl<'a> Frame<'a> {
@@ -151,7 +156,10 @@ impl<'a> Frame<'a> {
 
     /// Whether only the end that was called has it to say.
     pub fn is_an_answer(&self) -> bool {
-        matches!(self, Frame::Opened { .. } | Frame::Ack { .. } | Frame::Refused { .. })
+        matches!(
+            self,
+            Frame::Opened { .. } | Frame::Ack { .. } | Frame::Refused { .. } | Frame::Redirect { .. }
+        )
     }
 
     /// What kind of frame it is.
@@ -172,6 +180,7 @@ impl<'a> Frame<'a> {
             Frame::Pong => "Pong",
             Frame::Refused { .. } => "Refused",
             Frame::Error { .. } => "Error",
+            Frame::Redirect { .. } => "Redirect",
         }
     }
 }
@@ -199,7 +208,7 @@ mod tests {
         let state = &[7, 8][..];
         let hello =
             |token: &str| Frame::Hello { protocol: 2, replica: ReplicaId::new(5), token: token.into() };
-        let frames: [(Frame<'_>, &[u8]); 16] = [
+        let frames: [(Frame<'_>, &[u8]); 17] = [
             (hello(""), &[0, 2, 5, 0]),
             (hello("jwt"), &[0, 2, 5, 3, b'j', b'w', b't']),
             (Frame::Open { name: "map", version: version.clone() }, &[1, 3, b'm', b'a', b'p', 1, 5, 0xac, 2]),
@@ -219,6 +228,7 @@ mod tests {
             (Frame::Part { channel: 9, delta: state }, &[12, 9, 2, 7, 8]),
             (Frame::Unpacks, &[13]),
             (Frame::Packed { channel: 9, delta: state }, &[14, 9, 2, 7, 8]),
+            (Frame::Redirect { url: "ws://b" }, &[15, 6, b'w', b's', b':', b'/', b'/', b'b']),
         ];
         for (frame, bytes) in frames {
             assert_eq!(frame.encode(), bytes, "{}", frame.kind());

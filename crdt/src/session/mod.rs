@@ -27,6 +27,7 @@ mod frame;
 mod limits;
 mod packed;
 mod parts;
+pub mod redirect;
 mod token;
 
 pub use event::{Event, Input, Output};
@@ -279,6 +280,10 @@ impl Session {
                 Ok(())
             }
             Frame::Pong | Frame::Error { .. } => Ok(()),
+            Frame::Redirect { url } => {
+                self.tell(Event::Redirected { url: url.to_owned() });
+                Ok(())
+            }
             Frame::Refused { name, code, message } => {
                 self.opening.remove(name);
                 self.tell(Event::Refused { name: name.to_owned(), code, message: message.to_owned() });
@@ -451,6 +456,13 @@ impl Session {
     pub fn present_as(&mut self, channel: u32, peer: u64, state: &[u8]) {
         if self.channels.contains_key(&channel) {
             self.say(&Frame::Presence { channel, peer, state });
+        }
+    }
+
+    /// Names another server, to go to when this connection ends.
+    pub fn redirect(&mut self, url: &str) {
+        if self.state == State::Ready {
+            self.say(&Frame::Redirect { url });
         }
     }
 

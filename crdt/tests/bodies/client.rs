@@ -79,7 +79,7 @@ impl Shell {
                     Some(part) => self.sent(&part),
                     None => return,
                 },
-                Action::Connect => {
+                Action::Connect { .. } => {
                     assert!(!self.connected, "it has a connection");
                     self.connected = true;
                     self.client.connected(self.now, Token::default());

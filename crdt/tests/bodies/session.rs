@@ -166,7 +166,9 @@ impl Shell {
                 }
             }
             Event::Presence { state, .. } => assert!(state.len() <= LIMITS.presence_bytes),
-            Event::Acknowledged { .. } | Event::Refused { .. } => assert!(self.calls),
+            Event::Acknowledged { .. } | Event::Refused { .. } | Event::Redirected { .. } => {
+                assert!(self.calls);
+            }
             Event::Closed { channel } => assert_eq!(self.session.name(channel), None),
         }
     }

@@ -11,7 +11,7 @@ fn online(client: &mut Client, now: Time, version: VersionVector) -> Vec<Vec<u8>
     client.go_online(now);
     let first =
         std::iter::from_fn(|| Some(client.poll(now))).find(|action| !matches!(action, Action::Notify(_)));
-    assert_eq!(first, Some(Action::Connect));
+    assert_eq!(first, Some(Action::Connect { redirect: None }));
     client.connected(now, Token::default());
     client.received(now, &hello(PROTOCOL), 0);
     client.received(now, &Frame::Opened { name: DOCUMENT, channel: 1, version }.encode(), 0);
@@ -61,13 +61,13 @@ fn waits_double_up_to_a_limit_and_a_random_share_of_them_is_taken() {
     let mut now = Time::default();
     client.go_online(now);
     for longest in [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000] {
-        assert_eq!(client.poll(now), Action::Connect);
+        assert_eq!(client.poll(now), Action::Connect { redirect: None });
         // The random number that makes the wait longest.
         client.disconnected(now, longest);
         assert_eq!(client.poll(now), Action::Wait(now.plus(longest)));
         now = now.plus(longest);
     }
-    assert_eq!(client.poll(now), Action::Connect);
+    assert_eq!(client.poll(now), Action::Connect { redirect: None });
     client.disconnected(now, 7_001);
     assert_eq!(client.poll(now), Action::Wait(now.plus(7_001)), "any share of the wait may be taken");
     // A clock that is set back by a day does not make it wait for a day.
@@ -244,4 +244,66 @@ fn what_a_full_document_refused_is_offered_again_together_with_what_was_removed_
     refuse(&mut client, until, Code::Full);
     assert_eq!(told(&mut client, until), []);
     assert_eq!(told(&mut client, Time::default()), [2]);
+}
+
+/// Where the client connects next, once it may; it is said to have been in vain, unless a server `speaks`.
+fn attempt(client: &mut Client, now: &mut Time, speaks: bool) -> Option<String> {
+    let redirect = loop {
+        match client.poll(*now) {
+            Action::Connect { redirect } => break redirect,
+            Action::Wait(until) => *now = until,
+            _ => {}
+        }
+    };
+    if speaks {
+        client.connected(*now, Token::default());
+        let hello = Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(9), token: Token::default() };
+        client.received(*now, &hello.encode(), 0);
+    } else {
+        client.disconnected(*now, 0);
+    }
+    redirect
+}
+
+/// The server names another, and says goodbye.
+fn drain(client: &mut Client, now: Time, url: &str) {
+    client.received(now, &Frame::Redirect { url }.encode(), 0);
+    client.received(now, &Frame::Error { code: Code::Shutdown, message: "" }.encode(), 0);
+}
+
+#[test]
+fn the_server_that_was_named_and_the_usual_one_are_tried_in_turn_until_one_speaks() {
+    let (mut client, mut now) = (Client::new(ReplicaId::new(1), false), Time::default());
+    let other = || Some("wss://b/sync".to_owned());
+    client.follow_redirects(Some("wss://a/sync"));
+    client.go_online(now);
+    assert_eq!(attempt(&mut client, &mut now, true), None);
+    drain(&mut client, now, "wss://b/sync");
+    for tried in [other(), None, other(), None] {
+        assert_eq!(attempt(&mut client, &mut now, false), tried);
+    }
+    assert_eq!(attempt(&mut client, &mut now, true), other());
+    // Whatever becomes of that connection, it was the last one.
+    client.disconnected(now, 0);
+    assert_eq!(attempt(&mut client, &mut now, true), None);
+    // One that never lets anybody in is forgotten.
+    drain(&mut client, now, "wss://b/sync");
+    let tried: Vec<_> = (0..100).filter_map(|_| attempt(&mut client, &mut now, false)).collect();
+    assert_eq!(tried.len(), 8);
+}
+
+#[test]
+fn nobody_is_led_to_where_others_may_listen_or_against_their_will() {
+    let next = |own: Option<&str>, named: &str| {
+        let (mut client, mut now) = (Client::new(ReplicaId::new(1), false), Time::default());
+        client.follow_redirects(own);
+        client.go_online(now);
+        attempt(&mut client, &mut now, true);
+        drain(&mut client, now, named);
+        attempt(&mut client, &mut now, false)
+    };
+    assert_eq!(next(Some("wss://a"), "ws://b"), None);
+    assert_eq!(next(Some("ws://a"), "wss://b"), Some("wss://b".to_owned()));
+    assert_eq!(next(Some("ws://a"), "https://b"), None);
+    assert_eq!(next(None, "wss://b"), None);
 }

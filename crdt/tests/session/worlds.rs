@@ -296,7 +296,7 @@ impl World {
                     Some(part) => self.send(who, &part),
                     None => return,
                 },
-                Action::Connect => {
+                Action::Connect { .. } => {
                     self.hub.connect(who, self.now);
                     self.shells[who].client.connected(now, Token::default());
                 }

@@ -165,7 +165,7 @@ async fn health(State(hub): State<Arc<Hub>>) -> Response {
 /// Whether new connections should be sent here: edits can be stored, and the server is not about to stop.
 async fn ready(State(hub): State<Arc<Hub>>) -> Response {
     let notices = hub.companion.get().map(|companion| companion.notices()).unwrap_or_default();
-    match hub.stop.is_cancelled() {
+    match hub.is_leaving() {
         true => report(Err("the server is going down".to_owned()), notices),
         false => report(Health::of(hub).await, notices),
     }

@@ -11,6 +11,11 @@ import type { Action, Change, RawClient } from "../wasm/watersmeet_wasm.js";
 export interface ConnectOptions {
   /** What proves who this is, if the server asks for that. It is sent in the first message, never in the URL. */
   token?: TokenSource;
+  /**
+   * Whether to go where a server that drains says, which is then shown the token, too. True unless said otherwise; never
+   * from `wss` to `ws`, and only until there is a connection again.
+   */
+  followRedirects?: boolean;
 }
 
 /** How a client is made. */
@@ -56,11 +61,12 @@ export class Client {
   readonly #leases: Lease[] = [];
   #url: string | undefined;
   #token: TokenSource | undefined;
+  #follow: boolean;
   #connectionProblem: { message: string; code: string } | null = null;
   #storeProblem: string | null;
   #askedToPersist = false;
 
-  private constructor({ url, token }: ClientOptions, store?: Store, lease?: Lease, problem: string | null = null) {
+  private constructor({ url, token, followRedirects = true }: ClientOptions, store?: Store, lease?: Lease, problem: string | null = null) {
     this.#store = store;
     if (lease) this.#leases.push(lease);
     this.#storeProblem = problem;
@@ -71,6 +77,7 @@ export class Client {
       store.onLost = () => this.#docs.forEach((doc) => doc.keeper?.rewrite());
     }
     this.#token = token;
+    this.#follow = followRedirects;
     if (url !== undefined) this.connect(url);
   }
 
@@ -120,11 +127,15 @@ export class Client {
    * client.connect("wss://maps.example/sync", { token: () => fetch("/token").then((answer) => answer.text()) });
    * ```
    */
-  connect(url: string | undefined = this.#url, { token = this.#token }: ConnectOptions = {}): void {
+  connect(
+    url: string | undefined = this.#url,
+    { token = this.#token, followRedirects = this.#follow }: ConnectOptions = {},
+  ): void {
     if (url === undefined) throw new TypeError("connect needs a url, here or in Client.create");
     this.#url = url;
     this.#token = token;
-    for (const engine of this.#engines) engine.connect(socketUrl(url), token);
+    this.#follow = followRedirects;
+    for (const engine of this.#engines) engine.connect(socketUrl(url), token, followRedirects);
   }
 
   /** Goes offline, and stays so until {@link connect}. Documents can be read and edited all the same. */
@@ -216,7 +227,9 @@ export class Client {
       failed: (message, code) => isFirst && this.#onFailure(message, code),
     });
     this.#engines.push(engine);
-    if (!isFirst && this.connection !== "offline" && this.#url !== undefined) engine.connect(socketUrl(this.#url), this.#token);
+    if (!isFirst && this.connection !== "offline" && this.#url !== undefined) {
+      engine.connect(socketUrl(this.#url), this.#token, this.#follow);
+    }
     return engine;
   }
 

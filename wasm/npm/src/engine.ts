@@ -38,6 +38,7 @@ export class Engine {
   readonly #events: EngineEvents;
   #url = "";
   #token: TokenSource | undefined;
+  #follow = true;
   /** Steps whenever an attempt to connect begins or is given up. */
   #attempt = 0;
   #wanted = false;
@@ -57,11 +58,14 @@ export class Engine {
     return this.#connection;
   }
 
-  connect(url: string, token: TokenSource | undefined): void {
-    if (this.#wanted && (url !== this.#url || token !== this.#token)) this.disconnect();
+  connect(url: string, token: TokenSource | undefined, follow = true): void {
+    const changed = url !== this.#url || token !== this.#token || follow !== this.#follow;
+    if (this.#wanted && changed) this.disconnect();
     this.#url = url;
     this.#token = token;
+    this.#follow = follow;
     if (this.#wanted) return;
+    this.raw.followRedirects(follow ? url : undefined);
     this.#wanted = true;
     this.#unlisten = whenNetworkMayBeBack(() => this.#hurry());
     this.raw.goOnline(Date.now());
@@ -102,7 +106,7 @@ export class Engine {
         if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(action.bytes as Uint8Array<ArrayBuffer>);
         return;
       case "connect":
-        return this.#open();
+        return this.#open(action.redirect ?? this.#url);
       case "disconnect":
         return this.#drop();
       case "failed":
@@ -133,19 +137,19 @@ export class Engine {
     }, millis);
   }
 
-  #open(): void {
+  #open(url: string): void {
     this.#report("connecting");
     this.#opening = setTimeout(() => this.#closed(), OPENING_MAX_MILLIS);
     const token = this.#token;
-    if (typeof token === "function") void this.#openWith(token);
-    else this.#dial(token);
+    if (typeof token === "function") void this.#openWith(url, token);
+    else this.#dial(url, token);
   }
 
-  async #openWith(provider: () => string | Promise<string>): Promise<void> {
+  async #openWith(url: string, provider: () => string | Promise<string>): Promise<void> {
     const attempt = ++this.#attempt;
     try {
       const token = await provider();
-      if (attempt === this.#attempt) this.#dial(token);
+      if (attempt === this.#attempt) this.#dial(url, token);
     } catch (error) {
       if (attempt !== this.#attempt) return;
       const why = error instanceof Error ? error.message : String(error);
@@ -154,9 +158,9 @@ export class Engine {
     }
   }
 
-  #dial(token: string | undefined): void {
+  #dial(url: string, token: string | undefined): void {
     try {
-      this.#socket = new WebSocket(this.#url, SUBPROTOCOL);
+      this.#socket = new WebSocket(url, SUBPROTOCOL);
     } catch {
       return this.#closed();
     }

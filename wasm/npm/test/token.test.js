@@ -157,3 +157,27 @@ test("edits that came too fast wait until the server asks for them", async () =>
   socket.hear(acknowledged(client.replica, 2));
   assert.equal(doc.status.onServer, true);
 });
+
+test("a server that drains names another, which is gone to unless that is less secure or not wanted", async () => {
+  const goodbye = (url) => [[15, ...text(url)], [11, 9, ...text("going down")]];
+  const next = async (own, named, options) => {
+    client.disconnect();
+    client.connect(own, { token: "jwt", ...options });
+    const socket = Socket.all.at(-1);
+    socket.open();
+    socket.hear(hello);
+    for (const frame of goodbye(named)) socket.hear(frame);
+    await until(() => Socket.all.at(-1) !== socket);
+    return Socket.all.at(-1);
+  };
+  const other = await next("wss://a.example/sync", "wss://b.example/sync", {});
+  assert.equal(other.url, "wss://b.example/sync");
+  // Nobody is there: back to the usual one.
+  other.onclose();
+  await until(() => Socket.all.at(-1) !== other);
+  assert.equal(Socket.all.at(-1).url, "wss://a.example/sync");
+  assert.equal((await next("wss://a.example/sync", "ws://b.example/sync", {})).url, "wss://a.example/sync");
+  assert.equal((await next("ws://a.example/sync", "ws://b.example/sync", {})).url, "ws://b.example/sync");
+  const stays = await next("ws://a.example/sync", "ws://b.example/sync", { followRedirects: false });
+  assert.equal(stays.url, "ws://a.example/sync");
+});
