@@ -20,7 +20,7 @@ fn the_documented_defaults_are_the_defaults() {
     let server = &mut settings.server;
     (server.tiles, server.web, server.public_url) = (Some("t".into()), Some("w".into()), Some("u".into()));
     (settings.access.audience, settings.telemetry.otlp) = (Some("a".into()), Some("o".into()));
-    settings.tiles.fonts = Some("f".into());
+    (settings.server.drain_to, settings.tiles.fonts) = (Some("d".into()), Some("f".into()));
     let known = Layers::defaults();
     let mut named = 0;
     for (section, keys) in Table::try_from(&settings).unwrap() {
