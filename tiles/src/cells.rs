@@ -56,6 +56,18 @@ pub struct Division {
     pub cell_bytes: usize,
 }
 
+impl Division {
+    /// Whether a tile is so deep that its cell is not divided.
+    pub(crate) fn ends_at(self, tile: TileCoord) -> bool {
+        tile.z() >= self.max_zoom.min(CELL_ZOOM_MAX)
+    }
+
+    /// The zooms that a tile's own cell is for, if it is not divided.
+    pub(crate) fn zooms(self, tile: TileCoord) -> Zooms {
+        Zooms { from: tile.z(), to: self.max_zoom }
+    }
+}
+
 /// Hands the cell of a tile, or the cells into which it is divided, to `put` as bytes, each before its quarters. No more
 /// than the cells on the way down are in memory at a time.
 ///
@@ -68,12 +80,11 @@ pub fn divide<E>(
     put: &mut impl FnMut(TileCoord, Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     let Division { grid, max_zoom, cell_bytes } = division;
-    let whole = Packed::of(cell, Zooms { from: tile.z(), to: max_zoom });
+    let whole = Packed::of(cell, division.zooms(tile));
     if whole.is_empty() {
         return Ok(());
     }
-    let deepest = tile.z() >= max_zoom.min(CELL_ZOOM_MAX);
-    if deepest || bytes_about(&whole) <= cell_bytes {
+    if division.ends_at(tile) || bytes_about(&whole) <= cell_bytes {
         return put(tile, to_bytes(&whole, max_zoom));
     }
     drop(whole);
@@ -87,7 +98,7 @@ pub fn divide<E>(
 }
 
 /// How many bytes a cell will have, without the words.
-fn bytes_about(packed: &Packed) -> usize {
+pub(crate) fn bytes_about(packed: &Packed) -> usize {
     let layer = |layer: &PackedLayer| {
         23 * layer.features.len() + 4 * layer.tags.len() + 12 * layer.parts.len() + 9 * layer.vertices.len()
     };

@@ -14,7 +14,8 @@ fn options(memory_bytes: Option<u64>) -> BuildOptions {
     let render = RenderOptions { max_zoom: 9, tile_bytes_max: 20_000, ..RenderOptions::default() };
     BuildOptions {
         render,
-        archive_zoom: Some(6),
+        archive_zoom: Some(5),
+        cell_bytes: Some(3_000),
         name: Some("map".into()),
         memory_bytes,
         ..BuildOptions::default()

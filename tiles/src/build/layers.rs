@@ -87,6 +87,19 @@ pub(super) fn merge(layers: Vec<CellLayer>) -> Cell {
     Cell { layers: by_name.into_iter().map(joined).collect() }
 }
 
+/// The layer with no more words than its features use.
+pub(super) fn trimmed(layer: CellLayer) -> CellLayer {
+    let (words, mut features) = (&layer.dictionary, layer.features);
+    let mut interned = Interned::new(&words.name);
+    for feature in features.iter_mut().filter(|feature| !feature.tags.is_empty()) {
+        let tag = |(key, value): &(u32, u32)| {
+            interned.tag(&words.keys[*key as usize], &words.values[*value as usize])
+        };
+        feature.tags = feature.tags.iter().map(tag).collect();
+    }
+    CellLayer { dictionary: Arc::new(interned.dictionary), features }
+}
+
 fn joined(mut layers: Vec<CellLayer>) -> CellLayer {
     if layers.len() == 1 {
         return layers.remove(0);

@@ -1,8 +1,7 @@
 //! Features that wait in a file, because memory would not hold them.
 //!
-//! One idea: a file holds chunks in the order of the source, so that
-//! it can be read again chunk by chunk, cut, and written into the files of the four tiles below. Only what shows at
-//! the tile's own zoom is gathered on the way. Not here: the way down (see `walk`).
+//! One idea: a file holds chunks in the order of the source, so that it can be read again chunk by chunk, cut, and
+//! written into the files of the four tiles below. Only what shows at the tile's own zoom is gathered on the way. Not here: the way down (see `walk`).
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -11,10 +10,12 @@ use std::sync::Arc;
 
 use super::BuildError;
 use super::chunk;
-use super::layers::merge;
+use super::layers::{merge, trimmed};
 use super::workplace::Workplace;
+use crate::coord::{Grid, TileCoord};
 use crate::feature::{Cell, CellLayer, Feature, Geometry, Ring, Vertex};
 use crate::options::BuildOptions;
+use crate::simplify::Rounding;
 
 /// Chunks are a share of what may be loaded: a few are in memory at a time, four of them being filled.
 const CHUNKS_IN_MEMORY: usize = 16;
@@ -114,16 +115,32 @@ impl Spilled {
     }
 }
 
-/// What of a cell shows at a zoom: a tile of that zoom is the same drawn from this.
-pub(super) fn shown(cell: &Cell, zoom: u8) -> Vec<CellLayer> {
+/// What of a cell shows at a tile's zoom: the tile is the same drawn from this. `is_drawn` says that nothing else is
+/// made of it: lines that come to a single point of the tile's grid, of which nothing is drawn, are left out then.
+pub(super) fn shown(cell: &Cell, tile: TileCoord, grid: Grid, is_drawn: bool) -> Vec<CellLayer> {
+    let zoom = tile.z();
+    let rounding = is_drawn.then(|| Rounding::new(tile, grid));
     let feature = |feature: &Feature| {
-        let shows = feature.min_zoom <= zoom && zoom <= feature.max_zoom;
-        let geometry = || shown_geometry(&feature.geometry, zoom);
-        shows.then(|| Feature { tags: Arc::clone(&feature.tags), geometry: geometry(), ..*feature })
+        if feature.min_zoom > zoom || zoom > feature.max_zoom {
+            return None;
+        }
+        let mut geometry = shown_geometry(&feature.geometry, zoom);
+        if let (Geometry::Lines(lines), Some(rounding)) = (&mut geometry, &rounding) {
+            lines.retain(|line| {
+                line.windows(2).any(|pair| {
+                    let [a, b] = [pair[0], pair[1]].map(|vertex| rounding.point(vertex.x, vertex.y));
+                    a != b
+                })
+            });
+            if lines.is_empty() {
+                return None;
+            }
+        }
+        Some(Feature { tags: Arc::clone(&feature.tags), geometry, ..*feature })
     };
-    let layer = |layer: &CellLayer| CellLayer {
-        dictionary: layer.dictionary.clone(),
-        features: layer.features.iter().filter_map(feature).collect(),
+    let layer = |layer: &CellLayer| {
+        let features = layer.features.iter().filter_map(feature).collect();
+        trimmed(CellLayer { dictionary: Arc::clone(&layer.dictionary), features })
     };
     cell.layers.iter().map(layer).collect()
 }

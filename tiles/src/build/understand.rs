@@ -89,7 +89,7 @@ impl Interned {
         Self { dictionary, keys: HashMap::default(), values: HashMap::default() }
     }
 
-    fn tag(&mut self, key: &str, value: &Value) -> (u32, u32) {
+    pub(super) fn tag(&mut self, key: &str, value: &Value) -> (u32, u32) {
         (self.key(key), self.value(value))
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::BuildError;
-use super::layers::merge;
+use super::layers::{merge, trimmed};
 use super::pieces::{Finished, Pieces};
 use super::read::World;
 use super::spill::{Spill, Spilled, shown};
@@ -95,8 +95,10 @@ impl Walker<'_> {
         if cell.is_empty() {
             return self.tell(share);
         }
-        self.draw(&cell, tile)?;
-        if tile.z() == self.archive_zoom {
+        if tile.z() <= self.archive_zoom {
+            self.draw(&cell, tile)?;
+        }
+        if tile.z() >= self.archive_zoom {
             self.keep(&cell, tile)?;
             return self.tell(share);
         }
@@ -118,7 +120,7 @@ impl Walker<'_> {
             return self.tell(share);
         }
         let fits = spilled.memory_bytes <= self.options.loaded_bytes_max();
-        if fits || tile.z() == self.archive_zoom {
+        if fits || !self.goes_down(&spilled, tile)? {
             let cell = spilled.load()?;
             spilled.remove()?;
             return self.visit(cell, tile, share);
@@ -132,17 +134,54 @@ impl Walker<'_> {
         let grid = self.options.render.grid();
         spilled.each(&mut |chunk| {
             self.go_on()?;
-            seen.extend(shown(&chunk, tile.z()));
+            if tile.z() >= self.options.render.min_zoom {
+                seen.extend(shown(&chunk, tile, grid, tile.z() < self.archive_zoom));
+            }
             children.par_iter_mut().try_for_each(|(child, spill)| {
-                cut(&chunk, *child, grid).layers.into_iter().try_for_each(|layer| spill.add(layer))
+                let layers = cut(&chunk, *child, grid).layers;
+                layers.into_iter().try_for_each(|layer| spill.add(trimmed(layer)))
             })
         })?;
         spilled.remove()?;
-        self.draw(&merge(seen), tile)?;
+        let seen = merge(seen);
+        if tile.z() <= self.archive_zoom {
+            self.draw(&seen, tile)?;
+        }
+        if tile.z() >= self.archive_zoom {
+            let own = Packed::of(&seen, Zooms::only(tile.z()));
+            self.put_cell(tile, &cells::to_bytes(&own, tile.z()))?;
+        }
+        drop(seen);
         for (child, spill) in children {
             self.visit_spilled(spill.finish()?, child, share / 4.0)?;
         }
         Ok(())
+    }
+
+    /// Whether what a tile sees is to be divided among the four below it, as [`cells::divide`] would do it where nothing
+    /// is rendered beforehand any more.
+    fn goes_down(&self, spilled: &Spilled, tile: TileCoord) -> Result<bool, BuildError> {
+        if tile.z() < self.archive_zoom {
+            return Ok(true);
+        }
+        let division = self.division();
+        if self.options.render.max_zoom == self.archive_zoom || division.ends_at(tile) {
+            return Ok(false);
+        }
+        let mut bytes = 0;
+        spilled.each(&mut |chunk| {
+            bytes += cells::bytes_about(&Packed::of(&chunk, division.zooms(tile)));
+            Ok(())
+        })?;
+        Ok(bytes > division.cell_bytes)
+    }
+
+    fn division(&self) -> Division {
+        Division {
+            grid: self.options.render.grid(),
+            max_zoom: self.options.render.max_zoom,
+            cell_bytes: self.options.cell_bytes.unwrap_or(CELL_BYTES_DEFAULT),
+        }
     }
 
     fn draw(&self, cell: &Cell, tile: TileCoord) -> Result<(), BuildError> {
@@ -179,17 +218,16 @@ impl Walker<'_> {
         if self.options.render.max_zoom == self.archive_zoom {
             return Ok(());
         }
-        let division = Division {
-            grid: self.options.render.grid(),
-            max_zoom: self.options.render.max_zoom,
-            cell_bytes: self.options.cell_bytes.unwrap_or(CELL_BYTES_DEFAULT),
-        };
-        cells::divide(cell, tile, division, &mut |tile, bytes| {
+        cells::divide(cell, tile, self.division(), &mut |tile, bytes| {
             self.go_on()?;
-            self.cells.add(tile.number(), &bytes)?;
-            self.made.fetch_add(1, Ordering::Relaxed);
-            Ok(())
+            self.put_cell(tile, &bytes)
         })
+    }
+
+    fn put_cell(&self, tile: TileCoord, bytes: &[u8]) -> Result<(), BuildError> {
+        self.cells.add(tile.number(), bytes)?;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn go_on(&self) -> Result<(), BuildError> {
