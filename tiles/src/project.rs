@@ -166,17 +166,18 @@ fn ring(index: usize, closed: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> 
     vertices(&closed[1..], 3, true)
 }
 
-/// Takes every step of more than 180 degrees for one of the short way round: what crosses the antimeridian goes on
-/// beyond the world's edge, where [`wrap`](crate::cut::wrap) finds it. A ring around a pole is closed along the pole. What
-/// goes around the world more than once stays as it is.
-pub fn unwrap(projected: &mut Projected) {
+/// Takes every step of more than so many degrees of longitude, 180 or more, for one of the short way round: what crosses
+/// the antimeridian goes on beyond the world's edge, where [`wrap`](crate::cut::wrap) finds it. A ring around a pole is
+/// closed along the pole. A line along the world's whole width, a ring that would have no width left, and what goes
+/// around the world more than once stay as they are.
+pub fn unwrap(projected: &mut Projected, longest_degrees: f64) {
+    #[expect(clippy::cast_possible_truncation, reason = "a part of the world")]
+    let longest = (longest_degrees / 360.0 * f64::from(WORLD)) as i64;
     match projected {
         Projected::Points(_) => {}
-        Projected::Lines(lines) => lines.iter_mut().for_each(|line| {
-            unwrapped(line, false);
-        }),
+        Projected::Lines(lines) => lines.iter_mut().for_each(|line| unwrapped(line, false, longest)),
         Projected::Polygons(polygons) => polygons.iter_mut().for_each(|rings| {
-            rings.iter_mut().for_each(|ring| unwrapped(ring, true));
+            rings.iter_mut().for_each(|ring| unwrapped(ring, true, longest));
             if let Some((outer, holes)) = rings.split_first_mut() {
                 let outer = middle_x(outer);
                 holes.iter_mut().for_each(|hole| shift_near(hole, outer));
@@ -185,38 +186,39 @@ pub fn unwrap(projected: &mut Projected) {
     }
 }
 
-fn unwrapped(path: &mut Vec<Point>, is_ring: bool) {
-    let Some(first) = path.first().copied() else { return };
+fn unwrapped(path: &mut Vec<Point>, is_ring: bool, longest: i64) {
+    let (Some(first), Some(end)) = (path.first().copied(), path.last().copied()) else { return };
+    // 1 for a step across to the east, -1 to the west.
+    let crossing = |from: i32, to: i32| {
+        let step = i64::from(to) - i64::from(from);
+        let is_whole = !is_ring && step.abs() >= i64::from(WORLD) - 2;
+        if is_whole || step.abs() <= longest { 0 } else { -step.signum() }
+    };
     let mut worlds = 0;
     let mut last = first.x;
     let mut xs = Vec::with_capacity(path.len());
     for point in &*path {
-        worlds -= crossing(last, point.x);
+        worlds += crossing(last, point.x);
         last = point.x;
         xs.push(i64::from(point.x) + worlds * i64::from(WORLD));
     }
-    let fits = |x: &i64| (-i64::from(WORLD)..=2 * i64::from(WORLD)).contains(x);
-    if !xs.iter().all(fits) {
+    let (Some(west), Some(east)) = (xs.iter().min(), xs.iter().max()) else { return };
+    let fits = *west >= -i64::from(WORLD) && *east <= 2 * i64::from(WORLD) && east - west > 2;
+    let around = worlds + if is_ring { crossing(end.x, first.x) } else { 0 };
+    if !fits || (is_ring && around.abs() > 1) {
         return;
     }
     for (point, x) in path.iter_mut().zip(&xs) {
         point.x = i32::try_from(*x).unwrap_or(point.x);
     }
-    let around = worlds - if is_ring { crossing(last, first.x) } else { 0 };
-    if is_ring && around.abs() == 1 {
-        let end = i32::try_from(i64::from(first.x) + around * i64::from(WORLD)).unwrap_or(first.x);
+    if is_ring && around != 0 {
+        let across = i64::from(first.x) + around * i64::from(WORLD);
+        let across = i32::try_from(across).unwrap_or(first.x);
         let sum: i64 = path.iter().map(|point| i64::from(point.y)).sum();
         let is_north = sum / i64::try_from(path.len()).unwrap_or(1) < i64::from(WORLD / 2);
         let pole = if is_north { -OVERHANG } else { WORLD + OVERHANG };
-        path.extend([(end, first.y), (end, pole), (first.x, pole)].map(|(x, y)| Point { x, y }));
+        path.extend([(across, first.y), (across, pole), (first.x, pole)].map(|(x, y)| Point { x, y }));
     }
-}
-
-/// 1 for a step of more than half the world to the east, -1 to the west, otherwise 0; the world's whole width is none.
-fn crossing(from: i32, to: i32) -> i64 {
-    let step = i64::from(to) - i64::from(from);
-    let is_whole = step.abs() >= i64::from(WORLD) - 2;
-    if is_whole || step.abs() <= i64::from(WORLD / 2) { 0 } else { step.signum() }
 }
 
 fn middle_x(path: &[Point]) -> i64 {

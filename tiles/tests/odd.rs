@@ -32,6 +32,10 @@ fn map(lines: &[&str], antimeridian: Antimeridian) -> Map {
     Map { report, set: TileSet::open(&out).unwrap(), _folder: folder }
 }
 
+fn map_of(line: &str, antimeridian: Antimeridian) -> Map {
+    map(&[line], antimeridian)
+}
+
 impl Map {
     fn layers(&self, z: u8, x: u32, y: u32) -> Vec<DecodedLayer> {
         decode::tile(&plain(&self.set, TileCoord::new(z, x, y).unwrap())).unwrap()
@@ -79,9 +83,15 @@ fn a_long_step_is_drawn_as_written_or_across_the_antimeridian() {
     // The hole is where it was.
     assert_eq!(crossing.features(3, 0, 3)[0].parts.len(), 2);
 
-    // A parallel all around the world is no crossing.
+    // Near the antimeridian on both sides it is across by default.
+    assert_eq!(map(&[&line("[[176,10],[-177,20]]")], Antimeridian::default()).columns(3), [0, 7]);
+    assert_eq!(map(&[&track], Antimeridian::default()).columns(3).len(), 8);
+
+    // A parallel all around the world is no crossing, nor is the whole world.
     let parallel = line("[[-180,10],[180,10]]");
     assert_eq!(map(&[&parallel], Antimeridian::Shortest).columns(3).len(), 8);
+    let world = polygon("[[[-180,-85],[180,-85],[180,85],[-180,85],[-180,-85]]]");
+    assert_eq!(map(&[&world], Antimeridian::Shortest).columns(3).len(), 8);
     // Around the world twice is more than can be told: as written.
     let spiral = line("[[0,10],[120,11],[-120,12],[0,13],[120,14],[-120,15],[0,16]]");
     assert_eq!(map(&[&spiral], Antimeridian::Shortest).columns(3), [1, 2, 3, 4, 5, 6]);
@@ -108,6 +118,14 @@ fn a_ring_around_a_pole_is_closed_along_it() {
     // All of the lowest row but a strip is land.
     let tile = map.features(3, 4, 7);
     assert!(area(&tile) > 2 * 4096 * 4096 / 2, "{tile:?}");
+    // Cut at the antimeridian and closed along the pole by its source, it is the same.
+    let cut =
+        polygon("[[[-180,-90],[180,-90],[180,-73],[120,-70],[0,-75],[-120,-70],[-180,-73],[-180,-90]]]");
+    for rule in [Antimeridian::AsWritten, Antimeridian::Near, Antimeridian::Shortest] {
+        let cut = map_of(&cut, rule);
+        assert_eq!(cut.columns(7), [0, 1, 2, 3, 4, 5, 6, 7], "{rule:?}");
+        assert!(area(&cut.features(3, 4, 7)) > 4096 * 4096, "{rule:?}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Default for LayerRules {
     fn default() -> Self {
         Self {
             rank: None,
-            antimeridian: Antimeridian::AsWritten,
+            antimeridian: Antimeridian::Near,
             shared_borders: true,
             points: PointRule::Thin,
             point_spacing: 8.0,
@@ -45,15 +45,30 @@ impl Default for LayerRules {
     }
 }
 
-/// What is meant by a line or ring with a step of more than 180 degrees of longitude.
+/// What is meant by a line or ring with a step of more than 180 degrees of longitude. Where a step is taken across the
+/// antimeridian, a line along the world's whole width and a ring around the whole world still stay what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Antimeridian {
     /// The long way round, as RFC 7946 (3.1.1, 3.1.9) has it: what crosses the antimeridian is cut there by its source.
-    #[default]
     AsWritten,
-    /// The short way, across the antimeridian; only steps of just 360 degrees are along the world's whole width.
+    /// Across the antimeridian when it is more than 350 degrees, so near to it on both sides; the long way otherwise.
+    /// Much data of the whole world is not cut.
+    #[default]
+    Near,
+    /// Across the antimeridian, always.
     Shortest,
+}
+
+impl Antimeridian {
+    /// Longer steps, in degrees of longitude, are taken across; `None` when none is.
+    pub(crate) fn longest_step(self) -> Option<f64> {
+        match self {
+            Self::AsWritten => None,
+            Self::Near => Some(350.0),
+            Self::Shortest => Some(180.0),
+        }
+    }
 }
 
 /// What becomes of points that are too many for a zoom.

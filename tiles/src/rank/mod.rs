@@ -57,8 +57,8 @@ impl Ranker {
     /// See [`project::shape`].
     pub fn projected(&self, shape: &Shape) -> Result<Projected, GeometryFault> {
         let mut projected = project::shape(shape)?;
-        if self.antimeridian == Antimeridian::Shortest {
-            project::unwrap(&mut projected);
+        if let Some(longest) = self.antimeridian.longest_step() {
+            project::unwrap(&mut projected, longest);
         }
         Ok(projected)
     }
