@@ -19,7 +19,8 @@ const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
 const screenshots = join(root, "target/screenshots");
 mkdirSync(screenshots, { recursive: true });
 
-const binary = process.env.WATERSMEET_BIN ?? join(target, "debug/watersmeet");
+/** The binary under test. */
+export const binary = process.env.WATERSMEET_BIN ?? join(target, "debug/watersmeet");
 const web = process.env.WATERSMEET_WEB ?? join(demo, "dist");
 const tiles = process.env.WATERSMEET_TILES ?? join(target, "test-tiles");
 
@@ -44,7 +45,7 @@ export class Server {
   async start() {
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
     const options = ["serve", ...this.#options, "--listen", listen, "--data", this.#data, "--web", web];
-    if (existsSync(tiles)) options.push("--tiles", tiles);
+    if (existsSync(tiles) && !options.includes("--tiles")) options.push("--tiles", tiles);
     this.#child = spawn(binary, options, { stdio: ["ignore", "pipe", "inherit"] });
     this.url = await new Promise((resolve, reject) => {
       this.#child.once("error", reject);
