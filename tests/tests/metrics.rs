@@ -144,12 +144,80 @@ async fn the_counts_add_up() {
     Scrape::of(&server).is(r#"rooms{state="open"}"#, 0);
 }
 
+/// A series' name, without its labels.
+fn name_of(series: &str) -> &str {
+    series.split('{').next().unwrap_or_default()
+}
+
+/// The value of a histogram's series.
+fn number(line: &str) -> (&str, f64) {
+    let (series, value) = line.rsplit_once(' ').unwrap();
+    (series, value.parse().unwrap_or_else(|_| panic!("no number: {line}")))
+}
+
+/// Prometheus' conventions, and OpenMetrics' text: each family is described once, before its samples, which are of its name
+/// and unit and come once; what only grows ends in `_total`, and a histogram's buckets add up.
+#[test]
+fn a_scrape_keeps_to_the_conventions() {
+    let tiles = std::env::temp_dir().join(format!("watersmeet-metrics-{}", std::process::id()));
+    std::fs::create_dir_all(&tiles).unwrap();
+    let server = Server::start_with(["--tiles", tiles.to_str().unwrap()]);
+    assert_eq!(http::get(server.port(), "/sync", &[]).status, 400);
+    assert_eq!(http::get(server.port(), "/tiles/none.json", &[]).status, 404);
+    let body = http::get(server.port(), "/metrics", &[]).body;
+    std::fs::remove_dir_all(&tiles).unwrap();
+    let body = body.strip_suffix("# EOF\n").unwrap();
+    let (mut families, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    let (mut family, mut kind, mut help) = ("", "", "");
+    for line in body.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words[..] {
+            ["#", "HELP", name, text] => {
+                assert!(families.insert(name) && !text.is_empty(), "{line}");
+                (family, help, kind) = (name, name, "");
+            }
+            ["#", "TYPE", name, which] => {
+                assert!(name == help && ["counter", "gauge", "histogram"].contains(&which), "{line}");
+                kind = which;
+            }
+            ["#", "UNIT", name, unit] => {
+                assert!(name == help && name.ends_with(&format!("_{unit}")), "{line}")
+            }
+            _ => {
+                let (series, value) = number(line);
+                assert!(seen.insert(series), "twice: {line}");
+                assert!(value >= 0.0, "{line}");
+                let suffix =
+                    name_of(series).strip_prefix(family).unwrap_or_else(|| panic!("{line} in {family}"));
+                let fits: &[&str] = match kind {
+                    "counter" => &["_total"],
+                    "gauge" => &[""],
+                    _ => &["_bucket", "_sum", "_count"],
+                };
+                assert!(fits.contains(&suffix), "{line} of a {kind}");
+            }
+        }
+    }
+    assert!(families.iter().all(|name| name.starts_with("watersmeet_") && !name.ends_with("_total")));
+    assert!(families.contains("watersmeet_fsync_seconds") && families.contains("watersmeet_sent_bytes"));
+    assert!(families.iter().any(|name| name.contains("tile")), "{families:?}");
+    for name in families {
+        let buckets = body.lines().filter(|line| line.starts_with(&format!("{name}_bucket{{")));
+        let counts: Vec<f64> = buckets.map(|line| number(line).1).collect();
+        assert!(counts.is_sorted(), "{name}: {counts:?}");
+        let all = body.lines().find(|line| line.starts_with(&format!("{name}_count ")));
+        assert_eq!(counts.last().copied(), all.map(|line| number(line).1), "{name}");
+    }
+}
+
 /// `docs/operations.md` names every metric, and none that is not.
 #[test]
 fn the_documented_metrics_are_the_metrics() {
     let page = include_str!("../../docs/operations.md");
     let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let documented: BTreeSet<&str> = words.filter_map(|word| word.strip_prefix("watersmeet_")).collect();
+    let documented = words.filter_map(|word| word.strip_prefix("watersmeet_"));
+    // Those of tiles are told only where there are tiles.
+    let documented: BTreeSet<&str> = documented.filter(|name| !name.starts_with("tiles_")).collect();
     let server = Server::start();
     // What nothing was refused for is not told of.
     assert_eq!(http::get(server.port(), "/sync", &[]).status, 400);
