@@ -74,7 +74,7 @@ fn ours(shapes: &[TilePaths], kind: Kind) -> Vec<u8> {
         let mut pen = Pen::new(&mut out);
         match kind {
             Kind::Lines => pen.lines(shape),
-            Kind::Polygons => pen.ring(shape.path(0)),
+            Kind::Polygons => pen.ring(shape.path(0), false),
         }
     }
     out
