@@ -235,6 +235,7 @@ impl Client {
         if let (Link::Online(session), Some(channel)) = (&mut self.link, entry.channel) {
             session.close(channel);
         }
+        self.flush_all();
     }
 
     /// An open document.
@@ -334,6 +335,12 @@ impl Client {
             // If another large one is under way, it is sent after that.
             let _ = session.send(channel, &delta);
         }
+    }
+
+    /// Sends what waited for a large delta that is no longer under way.
+    fn flush_all(&mut self) {
+        let names: Vec<String> = self.entries.keys().cloned().collect();
+        names.iter().for_each(|name| self.flush(name));
     }
 
     /// Tells when a document's status has changed.

@@ -37,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) companion: OnceLock<Arc<dyn Companion>>,
     /// Bytes of edits that may still wait for their rooms.
     pub(crate) inbound: Arc<Semaphore>,
+    /// Bytes that may still come of large edits whose end is under way.
+    pub(crate) coming: Arc<Semaphore>,
     /// Sockets that may still be opened.
     pub(crate) sockets: Arc<Semaphore>,
     /// Bytes of answers that may still be on their way.
@@ -94,6 +96,7 @@ impl Hub {
             metrics,
             companion: OnceLock::new(),
             inbound: Arc::new(Semaphore::new(limits.inbound_bytes as usize)),
+            coming: Arc::new(Semaphore::new(limits.coming_bytes as usize)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
             answers: Arc::new(Semaphore::new(limits.answer_bytes as usize)),
             renderings: Semaphore::new(limits.renderings),

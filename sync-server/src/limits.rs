@@ -49,6 +49,9 @@ pub struct Limits {
     pub room_batch: usize,
     /// Bytes of edits, over all connections, that were read and wait for their room. Who has more waits.
     pub inbound_bytes: u32,
+    /// Bytes of large edits, over all connections, of which the end is still under way. One that finds no room is let pass,
+    /// and asked for later.
+    pub coming_bytes: u32,
     /// Bytes of deltas that wait for one connection. Beyond it they are forgotten, and what the peer lacks is asked
     /// of the document when the peer can take it.
     pub mailbox_bytes: usize,
@@ -125,6 +128,7 @@ impl Default for Limits {
             room_queue: 256,
             room_batch: 256,
             inbound_bytes: 256 << 20,
+            coming_bytes: 512 << 20,
             mailbox_bytes: 1 << 20,
             mailbox_deltas: 1_024,
             outbound_bytes: 1 << 20,
@@ -151,6 +155,12 @@ impl Default for Limits {
     }
 }
 
+/// A frame of the size in which every client sends the parts of what is large, twice.
+const FRAME_BYTES_LEAST: u64 = 64 << 10;
+/// Smaller parts would be mostly heads, and larger ones no parts of what clients take as one message.
+const PART_BYTES_LEAST: u64 = 1 << 10;
+const PART_BYTES_MOST: u64 = 512 << 10;
+
 /// A limit that cannot be what it is said to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the limit `{name}` is {value}, and must be from {least} to {most}")]
@@ -172,24 +182,30 @@ impl Limits {
     /// The first that is out of its range.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let (queue, any) = (tokio::sync::Semaphore::MAX_PERMITS as u64, u64::MAX);
+        let session::Limits { frame_bytes, delta_bytes, part_bytes, .. } = self.session;
         let ranges = [
-            ("connections", self.connections as u64, queue),
-            ("sockets", self.sockets as u64, queue),
-            ("answer_bytes", self.answer_bytes.into(), any),
-            ("document_replicas", self.document_replicas as u64, REPLICAS_MAX as u64),
-            ("edits_per_second", self.edits.per_second.into(), any),
-            ("edits_burst", self.edits.burst.into(), any),
-            ("room_queue", self.room_queue as u64, queue),
-            ("room_batch", self.room_batch as u64, any),
-            ("messages_at_once", self.messages_at_once as u64, any),
-            ("commit_queue", self.commit_queue as u64, queue),
-            ("commit_batch", self.commit_batch as u64, any),
-            ("compact_queue", self.compact_queue as u64, queue),
-            ("renderings", self.renderings as u64, queue),
+            ("connections", self.connections as u64, 1, queue),
+            ("sockets", self.sockets as u64, 1, queue),
+            ("answer_bytes", self.answer_bytes.into(), 1, any),
+            ("document_replicas", self.document_replicas as u64, 1, REPLICAS_MAX as u64),
+            ("edits_per_second", self.edits.per_second.into(), 1, any),
+            ("edits_burst", self.edits.burst.into(), 1, any),
+            ("room_queue", self.room_queue as u64, 1, queue),
+            ("room_batch", self.room_batch as u64, 1, any),
+            ("messages_at_once", self.messages_at_once as u64, 1, any),
+            ("commit_queue", self.commit_queue as u64, 1, queue),
+            ("commit_batch", self.commit_batch as u64, 1, any),
+            ("compact_queue", self.compact_queue as u64, 1, queue),
+            ("renderings", self.renderings as u64, 1, queue),
+            // What clients send in parts of their own size has to fit into a frame, and what they are sent into theirs.
+            ("frame_bytes", frame_bytes as u64, FRAME_BYTES_LEAST, any),
+            ("part_bytes", part_bytes as u64, PART_BYTES_LEAST, PART_BYTES_MOST),
+            // A document that is in bounds can be sent, and be sent back.
+            ("delta_bytes", delta_bytes as u64, self.document_bytes as u64, any),
+            ("coming_bytes", self.coming_bytes.into(), delta_bytes as u64, queue),
         ];
-        let least = 1;
-        match ranges.into_iter().find(|(_, value, most)| !(least..=*most).contains(value)) {
-            Some((name, value, most)) => Err(OutOfRange { name, value, least, most }),
+        match ranges.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+            Some((name, value, least, most)) => Err(OutOfRange { name, value, least, most }),
             None => Ok(()),
         }
     }
@@ -209,5 +225,12 @@ mod tests {
             wrong(Limits { document_replicas: 10_001, ..Limits::default() }),
             Err("document_replicas")
         );
+        assert_eq!(wrong(Limits { coming_bytes: 1, ..Limits::default() }), Err("coming_bytes"));
+        assert_eq!(wrong(Limits { document_bytes: 1 << 30, ..Limits::default() }), Err("delta_bytes"));
+        let session = |session| wrong(Limits { session, ..Limits::default() });
+        let usual = session::Limits::default;
+        assert_eq!(session(session::Limits { part_bytes: 0, ..usual() }), Err("part_bytes"));
+        assert_eq!(session(session::Limits { part_bytes: 1 << 20, ..usual() }), Err("part_bytes"));
+        assert_eq!(session(session::Limits { frame_bytes: 1 << 10, ..usual() }), Err("frame_bytes"));
     }
 }

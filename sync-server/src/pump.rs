@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_tungstenite::tungstenite;
 use tracing::Instrument;
 use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Token, Violation};
@@ -69,6 +69,8 @@ struct Connection {
     /// Channels whose room is to be asked for what the peer lacks, and the one that is asked.
     lagging: BTreeSet<u32>,
     asked: Option<u32>,
+    /// Room for what has come of a large edit.
+    coming: Option<OwnedSemaphorePermit>,
     /// When the session wants to be looked at.
     wake: Time,
     alarm: Alarm,
@@ -88,6 +90,7 @@ impl Connection {
             doors: BTreeMap::new(),
             lagging: BTreeSet::new(),
             asked: None,
+            coming: None,
             wake: Time::default(),
             alarm: Alarm::new(),
             hub,
@@ -212,6 +215,7 @@ impl Connection {
                 }
             }
         }
+        self.make_room();
         self.socket.write_some().map_err(|error| self.broken(error))?;
         self.ask_for_the_lagging().await
     }
@@ -325,6 +329,32 @@ impl Connection {
             | Event::Opened { .. }
             | Event::Refused { .. }
             | Event::Redirected { .. } => Ok(()),
+        }
+    }
+
+    /// Takes room for what has come of a large edit. If there is none, nobody waits for it, or two that have each come by
+    /// half might wait for each other: the rest is let pass, and asked for later.
+    fn make_room(&mut self) {
+        let here = self.session.coming_bytes();
+        if here == 0 {
+            self.coming = None;
+            return;
+        }
+        let held = self.coming.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(here.saturating_sub(held)).unwrap_or(u32::MAX);
+        match (self.hub.coming.clone().try_acquire_many_owned(more), &mut self.coming) {
+            (Ok(permit), Some(coming)) => coming.merge(permit),
+            (Ok(permit), coming) => *coming = Some(permit),
+            (Err(_), coming) => {
+                *coming = None;
+                let Some(channel) = self.session.coming_on() else { return };
+                self.session.skip(channel);
+                self.rights.throttle(&self.hub, channel);
+                if let Some(name) = self.session.name(channel).map(str::to_owned) {
+                    let message = "too many large edits come at once; keep this one, it will be asked for";
+                    self.refuse(&name, Code::Unavailable, message);
+                }
+            }
         }
     }
 

@@ -168,6 +168,11 @@ impl Rights {
         }
     }
 
+    /// Edits on a channel are not looked at for a while, and are then asked for.
+    pub(crate) fn throttle(&mut self, hub: &Hub, channel: u32) {
+        self.throttled.insert(channel, Instant::now() + hub.limits.throttle);
+    }
+
     /// As whom it brings new events; none if it may bring anybody's.
     pub(crate) fn author(&self) -> Option<Subject> {
         let subject = self.grant.as_ref().and_then(Grant::subject);

@@ -113,16 +113,20 @@ async fn ends(server: &Small, code: Code, too_much: impl AsyncFnOnce(&mut Raw, u
 
 #[tokio::test]
 async fn a_frame_that_is_too_large() {
-    let server = Small::open(|limits| limits.session.frame_bytes = 10_000).await;
+    let server = Small::open(|limits| limits.session.frame_bytes = 64 << 10).await;
     ends(&server, Code::TooLarge, async |raw, channel, document| {
-        tell(raw, channel, &edit(document, "large", 10_000)).await;
+        tell(raw, channel, &edit(document, "large", 64 << 10)).await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_delta_in_parts_that_is_too_large() {
-    let server = Small::open(|limits| limits.session.delta_bytes = 10_000).await;
+    let server = Small::open(|limits| {
+        limits.document_bytes = 10_000;
+        limits.session.delta_bytes = 10_000;
+    })
+    .await;
     ends(&server, Code::TooLarge, async |raw, channel, document| {
         for part in edit(document, "large", 10_000).encode().chunks(1_000) {
             raw.say(&Frame::Part { channel, delta: part }).await;
@@ -316,6 +320,27 @@ async fn a_replica_too_many_in_a_document() {
     edit(&mut first, "1", 1);
     tell(&mut raw, channel, &edit(&mut first, "more", 1)).await;
     raw.acknowledged(channel).await;
+}
+
+/// Large edits that are under way together have so much room and no more; one that finds none is asked for when there is.
+#[tokio::test]
+async fn large_edits_that_come_at_once() {
+    let server = Small::closed(|limits| {
+        limits.document_bytes = 100_000;
+        limits.session.delta_bytes = 100_000;
+        limits.coming_bytes = 100_000;
+    })
+    .await;
+    let (mut raw, channel) = server.raw().await;
+    // Never ended, and never more than it may be.
+    raw.say(&Frame::Part { channel, delta: &[7; 60_000] }).await;
+    raw.expect("Pong", |frame| matches!(frame, Frame::Pong).then_some(())).await;
+    let client = Client::builder(&server.url).token(server.token("alice")).connect().await.unwrap();
+    let map = client.open("other");
+    map.edit(|tx| tx.set(&["large"], "x".repeat(80_000))).unwrap();
+    until("it is refused for now", || map.status().refused == Some(Code::Unavailable)).await;
+    drop(raw);
+    patiently("durable", map.durable()).await.unwrap();
 }
 
 /// A client shows what a full document refused, keeps it, and sends it once something has been removed.

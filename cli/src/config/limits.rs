@@ -66,6 +66,7 @@ limits! {
         room_queue: usize,
         room_batch: usize,
         inbound_bytes: Size<u32>,
+        coming_bytes: Size<u32>,
         mailbox_bytes: Size<usize>,
         mailbox_deltas: usize,
         outbound_bytes: Size<usize>,

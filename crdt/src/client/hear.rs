@@ -41,6 +41,8 @@ impl Client {
                     entry.channel = None;
                 }
                 self.report(&name);
+                // A large delta may have been under way on it, and others have waited for that.
+                self.flush_all();
             }
             // The end that calls is never asked for a document; what it is sent it wants.
             Event::Open { .. } | Event::Greeted { .. } | Event::Begun { .. } => {}

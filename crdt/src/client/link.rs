@@ -127,8 +127,7 @@ impl Client {
         let Link::Online(session) = &mut self.link else { return None };
         let part = session.take_part()?;
         if !session.is_sending() {
-            let names: Vec<String> = self.entries.keys().cloned().collect();
-            names.iter().for_each(|name| self.flush(name));
+            self.flush_all();
         }
         Some(part)
     }

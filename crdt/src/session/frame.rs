@@ -5,7 +5,7 @@ use crate::{ReplicaId, VersionVector};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The number of the protocol spoken here.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// What the two ends of a connection say to each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,7 +158,11 @@ impl<'a> Frame<'a> {
     pub fn is_an_answer(&self) -> bool {
         matches!(
             self,
-            Frame::Opened { .. } | Frame::Ack { .. } | Frame::Refused { .. } | Frame::Redirect { .. }
+            Frame::Opened { .. }
+                | Frame::Ack { .. }
+                | Frame::Refused { .. }
+                | Frame::Packed { .. }
+                | Frame::Redirect { .. }
         )
     }
 

@@ -131,7 +131,8 @@ impl Session {
 
     fn greet(&mut self, token: Token) {
         self.say(&Frame::Hello { protocol: PROTOCOL, replica: self.replica, token });
-        if packed::UNPACKS {
+        // Only the end that called: a few packed bytes of a stranger would make a server hold many.
+        if packed::UNPACKS && self.role == Role::Caller {
             self.say(&Frame::Unpacks);
         }
     }

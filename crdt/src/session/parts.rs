@@ -131,6 +131,16 @@ impl Session {
         }
     }
 
+    /// Bytes of a large delta that are here while the rest of it is under way.
+    pub fn coming_bytes(&self) -> usize {
+        self.coming.as_ref().map_or(0, |coming| coming.bytes.len())
+    }
+
+    /// The channel on which a large delta comes that is wanted.
+    pub fn coming_on(&self) -> Option<u32> {
+        self.coming.as_ref().filter(|coming| !coming.skipped).map(|coming| coming.channel)
+    }
+
     /// Unpacks a part, of which no more comes out than a frame may hold.
     pub(super) fn packed_part(&mut self, channel: u32, bytes: &[u8]) -> Result<(), Violation> {
         self.channel(channel, "Packed")?;

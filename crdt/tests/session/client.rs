@@ -307,3 +307,33 @@ fn nobody_is_led_to_where_others_may_listen_or_against_their_will() {
     assert_eq!(next(Some("ws://a"), "https://b"), None);
     assert_eq!(next(None, "wss://b"), None);
 }
+
+/// What waits for a large delta of another document is sent when that has gone, also if it goes since a third is closed.
+#[test]
+fn to_close_one_document_strands_no_other_ones_large_edits() {
+    let now = Time::default();
+    let mut client = Client::new(ReplicaId::new(1), false);
+    let set = |n: i64| Op::Set(vec![format!("key {n}")], Value::from("x".repeat(1_000).as_str()));
+    for name in ["a", "b", "c"] {
+        client.open(name);
+        client.edit(name, now, (0..200).map(set).collect::<Vec<_>>()).unwrap();
+    }
+    client.go_online(now);
+    while !matches!(client.poll(now), Action::Connect { .. }) {}
+    client.connected(now, Token::default());
+    client.received(now, &hello(PROTOCOL), 0);
+    for (channel, name) in [(1, "a"), (2, "b"), (3, "c")] {
+        client.received(now, &Frame::Opened { name, channel, version: VersionVector::default() }.encode(), 0);
+    }
+    let mut frames = sent(&mut client, now);
+    frames.extend(client.take_part().map(|part| part.to_vec()));
+    client.close("c");
+    loop {
+        frames.extend(sent(&mut client, now));
+        let Some(part) = client.take_part() else { break };
+        frames.push(part.to_vec());
+    }
+    let is_last = |frame: &&Vec<u8>, wanted: u32| matches!(Frame::decode(frame), Some(Frame::Delta { channel, .. }) if channel == wanted);
+    let ended = [1, 2, 3].map(|channel| frames.iter().filter(|frame| is_last(frame, channel)).count());
+    assert_eq!(ended, [1, 1, 1]);
+}

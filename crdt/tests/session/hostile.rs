@@ -67,6 +67,8 @@ fn whoever_breaks_the_protocol_is_told_how() {
         Frame::Opened { name: "other", channel: 3, version: version() },
         Frame::Ack { channel: 1, version: version() },
         Frame::Refused { name: DOCUMENT, code: Code::Limit, message: "" },
+        // A few packed bytes of a stranger would make a server hold many.
+        Frame::Packed { channel: 1, delta: &[0] },
     ];
     for answer in answers {
         let found = violation(&mut open(), &answer.encode());
@@ -119,6 +121,18 @@ fn parts_that_nobody_wants_are_let_pass() {
     assert!(matches!(heard[..], [Event::Delta { .. }]), "{heard:?}");
 }
 
+/// The end that calls, with the document open.
+fn called() -> Session {
+    let now = Time::default();
+    let mut session = Session::call(now, ReplicaId::new(9), Token::default(), Limits::default());
+    session.handle(now, Input::Frame(&hello(PROTOCOL))).unwrap();
+    session.open(DOCUMENT, VersionVector::default());
+    let opened = Frame::Opened { name: DOCUMENT, channel: 1, version: VersionVector::default() }.encode();
+    session.handle(now, Input::Frame(&opened)).unwrap();
+    outputs(&mut session);
+    session
+}
+
 /// Whoever says that it unpacks is sent less, and both sides come to the same.
 #[test]
 fn parts_are_packed_for_whoever_unpacks() {
@@ -133,8 +147,7 @@ fn parts_are_packed_for_whoever_unpacks() {
         }
         assert!(sender.send(1, &state));
         let frames: Vec<_> = std::iter::from_fn(|| sender.take_part()).collect();
-        let mut receiver = open();
-        outputs(&mut receiver);
+        let mut receiver = called();
         for frame in &frames {
             receiver.handle(Time::default(), Input::Frame(frame)).unwrap();
         }
@@ -149,7 +162,7 @@ fn parts_are_packed_for_whoever_unpacks() {
     let mut damaged = sent[1].remove(0).to_vec();
     damaged[100] ^= 1;
     damaged.truncate(damaged.len() - 1);
-    assert_eq!(violation(&mut open(), &damaged), Violation::NotAFrame);
+    assert_eq!(violation(&mut called(), &damaged), Violation::NotAFrame);
 }
 
 /// A few bytes do not unfold into many.
@@ -158,7 +171,7 @@ fn a_packed_part_holds_no_more_than_a_frame_may() {
     let packed = watersmeet_crdt::compress::pack(&vec![0; 2 << 20]);
     let bomb = Frame::Packed { channel: 1, delta: &packed }.encode();
     let limit = Limits::default().frame_bytes;
-    assert_eq!(violation(&mut open(), &bomb), Violation::TooLarge { bytes: limit + 1, limit });
+    assert_eq!(violation(&mut called(), &bomb), Violation::TooLarge { bytes: limit + 1, limit });
 }
 
 /// Before anybody has greeted, no more is taken than a greeting.
