@@ -335,12 +335,24 @@ async fn large_edits_that_come_at_once() {
     // Never ended, and never more than it may be.
     raw.say(&Frame::Part { channel, delta: &[7; 60_000] }).await;
     raw.expect("Pong", |frame| matches!(frame, Frame::Pong).then_some(())).await;
-    let client = Client::builder(&server.url).token(server.token("alice")).connect().await.unwrap();
-    let map = client.open("other");
-    map.edit(|tx| tx.set(&["large"], "x".repeat(80_000))).unwrap();
-    until("it is refused for now", || map.status().refused == Some(Code::Unavailable)).await;
+    let alice = ReplicaId::new(1);
+    let mut second = Raw::greet_with(&server.url, alice, &server.token("alice")).await;
+    let other = second.open("other").await;
+    let large = edit(&mut Document::new(alice), "large", 80_000);
+    let bytes = large.encode();
+    second.say(&Frame::Part { channel: other, delta: &bytes[..60_000] }).await;
+    let (code, message) = second.refusal("other").await;
+    assert_eq!(code, Code::Unavailable, "{message}");
     drop(raw);
-    patiently("durable", map.durable()).await.unwrap();
+    second.say(&Frame::Delta { channel: other, delta: &bytes[60_000..] }).await;
+    second.expect("Lacks", |frame| matches!(frame, Frame::Lacks { .. }).then_some(())).await;
+    for part in [
+        Frame::Part { channel: other, delta: &bytes[..60_000] },
+        Frame::Delta { channel: other, delta: &bytes[60_000..] },
+    ] {
+        second.say(&part).await;
+    }
+    second.acknowledged(other).await;
 }
 
 /// A client shows what a full document refused, keeps it, and sends it once something has been removed.
