@@ -53,8 +53,8 @@ pub(crate) enum Request {
     Join { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
     /// To ask or edit, without being told what there is.
     Visit { guest: GuestId, mailbox: Arc<Mailbox> },
-    /// To be told what changes in it, from `has` on.
-    Follow { guest: GuestId, mailbox: Arc<Mailbox>, has: VersionVector },
+    /// To be told what changes in it, from `has` on; the whole state first if nobody knows what its peer has.
+    Follow { guest: GuestId, mailbox: Arc<Mailbox>, has: Option<VersionVector> },
     /// To have it open no longer.
     Leave { guest: GuestId },
     /// To edit it.
@@ -70,6 +70,18 @@ pub(crate) enum Request {
     /// To fail as a defect would.
     #[cfg(test)]
     Panic,
+}
+
+impl Request {
+    /// Who comes in by it, if somebody does, and where their post goes.
+    pub(crate) fn arrival(&self) -> Option<(GuestId, Arc<Mailbox>)> {
+        match self {
+            Request::Join { guest, mailbox, .. }
+            | Request::Visit { guest, mailbox }
+            | Request::Follow { guest, mailbox, .. } => Some((*guest, mailbox.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// A delta that came in.
@@ -124,6 +136,8 @@ pub(crate) struct Room {
     /// What other servers append.
     following: Option<mpsc::Receiver<Appended>>,
     guests: BTreeMap<GuestId, Guest>,
+    /// Who comes in by the batch that is being served: should that be lost, they must hear of it.
+    arriving: Vec<(GuestId, Arc<Mailbox>)>,
     /// Whose edits were refused because the store failed: they are asked for them once it works again.
     refused: BTreeSet<GuestId>,
     compactor: Compactor,
@@ -155,6 +169,7 @@ impl Room {
             tail,
             following,
             guests: BTreeMap::new(),
+            arriving: Vec::new(),
             refused: BTreeSet::new(),
             compactor: needs.compactor.clone(),
             compacting: None,
@@ -176,6 +191,7 @@ impl Room {
 
     /// Does what a batch of requests asks.
     pub(crate) async fn serve(&mut self, batch: Vec<Request>) -> Result<(), Lost> {
+        self.arriving = batch.iter().filter_map(Request::arrival).collect();
         let mut edits = Edits::default();
         let mut others = Vec::new();
         for request in batch {
@@ -195,6 +211,7 @@ impl Room {
             self.recover(&edits).await?;
         }
         others.into_iter().for_each(|request| self.answer(request));
+        self.arriving.clear();
         self.compact_if_long();
         Ok(())
     }
@@ -320,7 +337,7 @@ impl Room {
     fn answer(&mut self, request: Request) {
         match request {
             Request::Join { guest, mailbox, has } => self.join(guest, mailbox, has),
-            Request::Follow { guest, mailbox, has } => self.follow(guest, mailbox, &has),
+            Request::Follow { guest, mailbox, has } => self.follow(guest, mailbox, has.as_ref()),
             Request::Visit { .. } | Request::Edit(_) => {}
             Request::Leave { guest } => {
                 self.refused.remove(&guest);

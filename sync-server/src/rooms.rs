@@ -224,7 +224,7 @@ async fn live(
             rooms.forget(&name, channel);
         }
     }
-    turn_away(&name, channel, queue).await;
+    empty(&name, channel, queue).await;
     tracing::debug!(document = %name, channel, "room ended");
 }
 
@@ -282,19 +282,17 @@ async fn serve(
 }
 
 /// Answers those who were on the way in when the room ended.
-async fn turn_away(name: &Arc<str>, channel: u32, mut queue: mpsc::Receiver<Request>) {
+async fn empty(name: &Arc<str>, channel: u32, mut queue: mpsc::Receiver<Request>) {
     queue.close();
     while let Some(request) = queue.recv().await {
-        if let Request::Join { mailbox, .. }
-        | Request::Visit { mailbox, .. }
-        | Request::Follow { mailbox, .. } = request
-        {
-            turn_away_one(&mailbox, name.clone(), channel);
+        if let Some((_, mailbox)) = request.arrival() {
+            turn_away(&mailbox, name.clone(), channel);
         }
     }
 }
 
-fn turn_away_one(mailbox: &Mailbox, name: Arc<str>, channel: u32) {
+/// Answers one who cannot come in.
+pub(crate) fn turn_away(mailbox: &Mailbox, name: Arc<str>, channel: u32) {
     let message = "the document cannot be read now".to_owned();
     mailbox.answer(Answer::Refused { name, channel, code: Code::Unavailable, message });
 }

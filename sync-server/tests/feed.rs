@@ -268,3 +268,65 @@ fn who_is_somewhere_else_is_told_the_state() {
     assert_eq!(wrong.status, 400);
     assert!(wrong.body.contains("json"), "{wrong:?}");
 }
+
+/// A program that counts what it is told of one counter.
+#[derive(Default)]
+struct Tally {
+    count: i64,
+    last: Option<String>,
+}
+
+impl Tally {
+    /// Reads on until it has heard that the counter is at `value`.
+    fn hear(&mut self, events: &mut Events, value: i64) {
+        let mut heard = 0;
+        while heard < value {
+            let event = events.next().expect("the stream goes on");
+            // As `EventSource` does: an event without an id leaves the last one as it was.
+            self.last = event.id.or(self.last.take());
+            let said: Json = serde_json::from_str(&event.data).unwrap();
+            if event.event == "state" {
+                heard = said["root"]["count"]["counter"].as_i64().unwrap();
+                self.count = heard;
+            }
+            for change in said["changes"].as_array().into_iter().flatten() {
+                self.count += change["by"].as_i64().unwrap();
+                heard = change["value"].as_i64().unwrap();
+            }
+        }
+    }
+}
+
+/// What so many replicas have edited has a version that is too long for an id; it is told once nonetheless.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_is_exact_however_many_replicas_have_edited() {
+    let (server, _folder) = served().await;
+    let port = port(&server);
+    let counting = tokio::task::spawn_blocking(move || {
+        let (mut all, mut replica) = (Document::new(ReplicaId::new(1)), ReplicaId::MAX);
+        let mut count_on = |by: u64| {
+            let before = all.version().clone();
+            for _ in 0..by {
+                replica -= 1;
+                let mut one = Document::new(ReplicaId::new(replica));
+                one.edit(Time::from_millis(1), |tx| tx.increment(&["count"], 1)).unwrap();
+                all.apply(one.state()).unwrap();
+            }
+            let delta = all.since(&before).encode();
+            assert_eq!(http::send(port, "POST", "/docs/map/deltas", &[], &delta).status, 200);
+        };
+        let mut tally = Tally::default();
+        count_on(5);
+        let mut events = follow(port, None);
+        tally.hear(&mut events, 5);
+        count_on(245);
+        tally.hear(&mut events, 250);
+        drop(events);
+        let mut events = follow(port, tally.last.as_deref());
+        count_on(1);
+        tally.hear(&mut events, 251);
+        assert_eq!(tally.count, 251);
+    });
+    patiently("the count", counting).await.unwrap();
+    server.stop().await;
+}

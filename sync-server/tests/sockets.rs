@@ -92,7 +92,7 @@ async fn a_socket_too_many_is_told_so() {
 const LARGE_BYTES: usize = 36_000_000;
 
 /// Whoever asks for a large document and does not read it counts as long as it is being sent, and is given up.
-async fn an_answer_that_is_not_read(limits: Limits, said: &str) {
+async fn an_answer_that_is_not_read(limits: Limits, path: &str, said: &str) {
     let (server, port, _folder) = served(limits).await;
     let mut document = Document::new(ReplicaId::new(1));
     for part in 0..3 {
@@ -109,11 +109,13 @@ async fn an_answer_that_is_not_read(limits: Limits, said: &str) {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     let mut unread = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let asked = b"GET /docs/map HTTP/1.1\r\nHost: a\r\nAccept: application/vnd.watersmeet.snapshot\r\n\r\n";
-    unread.write_all(asked).unwrap();
+    let (name, value) = SNAPSHOT;
+    let asked = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n");
+    unread.write_all(asked.as_bytes()).unwrap();
+    // More than its head.
     patiently("the answer begins", {
-        let unread = unread.try_clone().unwrap();
-        tokio::task::spawn_blocking(move || unread.peek(&mut [0]).unwrap())
+        let mut unread = unread.try_clone().unwrap();
+        tokio::task::spawn_blocking(move || unread.read_exact(&mut [0; 64 << 10]).unwrap())
     })
     .await
     .unwrap();
@@ -144,13 +146,19 @@ async fn an_answer_that_is_not_read(limits: Limits, said: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_read_counts_among_connections() {
     let limits = Limits { connections: 1, stall: Duration::from_secs(2), ..Limits::default() };
-    an_answer_that_is_not_read(limits, "as many connections").await;
+    an_answer_that_is_not_read(limits, "/docs/map", "as many connections").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_not_read_have_so_many_bytes() {
     let limits = Limits { answer_bytes: 40 << 20, stall: Duration::from_secs(2), ..Limits::default() };
-    an_answer_that_is_not_read(limits, "sends as much").await;
+    an_answer_that_is_not_read(limits, "/docs/map", "sends as much").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_not_read_counts_among_answers() {
+    let limits = Limits { answer_bytes: 40 << 20, stall: Duration::from_secs(2), ..Limits::default() };
+    an_answer_that_is_not_read(limits, "/docs/map/changes", "sends as much").await;
 }
 
 /// Who listens to a feed and does not read is given up too, and with it what waits for it.

@@ -21,6 +21,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -75,31 +76,45 @@ pub(super) async fn follow(
 ) -> Result<Response, Refusal> {
     let name = named(name)?;
     let Query(from) = from.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let (form, has) = (from.form, begin(from.since, &headers)?);
+    let (form, begin) = (from.form, begin(from.since, &headers)?);
+    let is_lost = begin.is_none();
+    let has = begin.clone().unwrap_or_default();
     let purpose = match form {
         Form::Delta => Purpose::Join(has.clone()),
-        Form::Json => Purpose::Follow(has.clone()),
+        Form::Json => Purpose::Follow(begin),
     };
     let visitor = Visitor::enter(&hub, &headers, &name, purpose).await?;
     let first = visitor.answered().await?;
     // One event waits for the socket; the rest stays in the mailbox, where it is merged.
     let (events, queue) = mpsc::channel(1);
-    let follower = Follower { name, visitor, has, events, room: None, asked: false, form };
+    let follower = Follower { name, visitor, has, is_lost, events, asked: false, form };
     hub.tasks.spawn(follower.run(first));
-    let events = stream::unfold(queue, async |mut queue: mpsc::Receiver<Event>| {
-        queue.recv().await.map(|event| (Ok::<_, Infallible>(event), queue))
+    let events = stream::unfold((queue, None), async |(mut queue, before)| {
+        // The socket has taken the event before.
+        drop::<Option<OwnedSemaphorePermit>>(before);
+        let Weighed { event, room } = queue.recv().await?;
+        Some((Ok::<_, Infallible>(event), (queue, Some(room))))
     });
     let signs_of_life = KeepAlive::new().interval(Duration::from_millis(hub.limits.session.idle_millis));
     Ok(Sse::new(events).keep_alive(signs_of_life).into_response())
 }
 
-/// The version to begin after. Who comes back says where it was, whatever it once began with.
-fn begin(since: String, headers: &HeaderMap) -> Result<VersionVector, Refusal> {
+/// The version to begin after; none if that is not known. Who comes back says where it was, whatever it once began with.
+fn begin(since: String, headers: &HeaderMap) -> Result<Option<VersionVector>, Refusal> {
     let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or("unreadable").to_owned());
     let text = last.unwrap_or(since);
-    version::from_text(&text).ok_or_else(|| {
+    if text == version::UNKNOWN {
+        return Ok(None);
+    }
+    version::from_text(&text).map(Some).ok_or_else(|| {
         Refusal::bad_request(format!("{text:?} is no version, which is REPLICA:EVENTS,... as events say it"))
     })
+}
+
+/// An event, and its bytes among all that are being sent.
+struct Weighed {
+    event: Event,
+    room: OwnedSemaphorePermit,
 }
 
 /// Passes on what comes to a mailbox, as fast as the reader takes it.
@@ -108,9 +123,9 @@ struct Follower {
     visitor: Visitor,
     /// What the reader has, or will have.
     has: VersionVector,
-    events: mpsc::Sender<Event>,
-    /// Stands for the latest event among all that is being sent.
-    room: Option<OwnedSemaphorePermit>,
+    /// Whether the reader has something, and nobody knows what: only the state helps it.
+    is_lost: bool,
+    events: mpsc::Sender<Weighed>,
     /// Whether the room was asked for all that the reader lacks.
     asked: bool,
     form: Form,
@@ -137,7 +152,6 @@ impl Follower {
         loop {
             // Not before there is room for an event.
             drop(self.events.reserve().await.map_err(|_| Over)?);
-            self.room = None;
             let letters = tokio::select! {
                 letters = self.visitor.letters() => letters.map_err(|_| Over)?,
                 () = self.events.closed() => return Err(Over),
@@ -174,12 +188,12 @@ impl Follower {
         if !self.has.merge(group.to.clone()) {
             return Ok(());
         }
-        self.make_room(group.frame.len()).await?;
-        let delta = BASE64_STANDARD.encode(group.delta().ok_or(Over)?);
-        let version = version::to_text(&self.has);
+        let (delta, version) = (group.delta().ok_or(Over)?, version::to_text(&self.has));
+        let room = self.room(delta.len().div_ceil(3) * 4 + version.len()).await?;
+        let delta = BASE64_STANDARD.encode(delta);
         let said = Said { version: &version, delta };
         let event = Event::default().event("delta").json_data(said).map_err(|_| Over)?;
-        self.send(event, version).await
+        self.send(Weighed { event, room }, version).await
     }
 
     async fn tell_all(&mut self, changes: &[Arc<Told>]) -> Result<(), Over> {
@@ -195,42 +209,63 @@ impl Follower {
             return if self.has.covers(&told.after) { Ok(()) } else { self.catch_up().await };
         }
         self.has = told.after.clone();
-        self.make_room(told.changes.len()).await?;
         let version = version::to_text(&self.has);
+        let room = self.room(told.changes.len() + version.len()).await?;
         let changes: &RawValue = serde_json::from_str(&told.changes).map_err(|_| Over)?;
         let said = Changed { version: &version, changes };
         let event = Event::default().event("changes").json_data(said).map_err(|_| Over)?;
-        self.send(event, version).await
+        self.send(Weighed { event, room }, version).await
     }
 
     /// Tells the whole state, in place of whatever the reader has.
     async fn show(&mut self, state: &Group) -> Result<(), Over> {
         let before = std::mem::replace(&mut self.has, state.to.clone());
+        let was_lost = std::mem::take(&mut self.is_lost);
         // Nothing was ever written to it.
-        if self.has.is_empty() && before.is_empty() {
+        if self.has.is_empty() && before.is_empty() && !was_lost {
             return Ok(());
         }
-        self.make_room(state.frame.len()).await?;
-        let bytes = state.delta().ok_or(Over)?;
-        let json = rendered(&self.visitor.hub, self.name.clone(), bytes).await.map_err(|_| Over)?;
+        let (room, json) = self.render(state).await?;
         let event = Event::default().event("state").data(str::from_utf8(&json).map_err(|_| Over)?);
-        self.send(event, version::to_text(&self.has)).await
+        self.send(Weighed { event, room }, version::to_text(&self.has)).await
     }
 
-    /// Waits until the event before has been taken, and there is room for one of so many bytes.
-    async fn make_room(&mut self, bytes: usize) -> Result<(), Over> {
+    /// A state as JSON, and room for it. How large it is shows when it has been made; if there is no room for so much,
+    /// it is made again when there is, since who waits must hold nothing.
+    async fn render(&self, state: &Group) -> Result<(OwnedSemaphorePermit, Bytes), Over> {
+        let hub = &self.visitor.hub;
+        let mut bytes = state.frame.len();
+        loop {
+            let mut room = self.room(bytes).await?;
+            let delta = state.delta().ok_or(Over)?;
+            let json = rendered(hub, self.name.clone(), delta).await.map_err(|_| Over)?;
+            if json.len() <= bytes {
+                return Ok((room, json));
+            }
+            if let Some(more) = sending::more_room(hub, bytes, json.len()) {
+                room.merge(more);
+                return Ok((room, json));
+            }
+            bytes = json.len();
+        }
+    }
+
+    /// Waits until the event before is on its way, and there is room for one of so many bytes.
+    async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Over> {
         drop(self.events.reserve().await.map_err(|_| Over)?);
-        self.room = None;
-        self.room = Some(sending::room(&self.visitor.hub, bytes).await.map_err(|_| Over)?);
-        Ok(())
+        sending::room(&self.visitor.hub, bytes).await.map_err(|_| Over)
     }
 
-    async fn send(&mut self, mut event: Event, version: String) -> Result<(), Over> {
+    /// Changes are right only after the version of the event before: so none of them is without an id, or who was cut off
+    /// would say an earlier one and be told twice. Deltas do no harm twice.
+    async fn send(&mut self, Weighed { mut event, room }: Weighed, version: String) -> Result<(), Over> {
         if version.len() <= version::HEADER_BYTES_MAX {
             event = event.id(version);
+        } else if self.form == Form::Json {
+            event = event.id(version::UNKNOWN);
         }
         self.visitor.hub.metrics.sent_deltas.inc();
-        self.events.send(event).await.map_err(|_| Over)
+        self.events.send(Weighed { event, room }).await.map_err(|_| Over)
     }
 
     /// Asks the room, once, for all that the reader lacks.

@@ -28,6 +28,12 @@ pub(super) async fn room(hub: &Hub, bytes: usize) -> Result<OwnedSemaphorePermit
     room.map_err(|_| Refusal::stopping())
 }
 
+/// As much as these bytes are more than those for which there is room already; none if there is not so much now.
+pub(super) fn more_room(hub: &Hub, held: usize, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let more = weight(hub, bytes).saturating_sub(weight(hub, held));
+    hub.answers.clone().try_acquire_many_owned(more).ok()
+}
+
 /// The answer of these bytes to a visitor.
 ///
 /// # Errors

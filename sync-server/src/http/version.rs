@@ -11,6 +11,9 @@ use watersmeet_crdt::{ReplicaId, VersionVector};
 /// Bytes of a version in a header. A longer one is left out, since proxies refuse longer headers; it is told in JSON only.
 pub(super) const HEADER_BYTES_MAX: usize = 4_096;
 
+/// What stands for a version that is too long, where there must be something: that it is not known.
+pub(super) const UNKNOWN: &str = "~";
+
 pub(super) fn to_text(version: &VersionVector) -> String {
     version.iter().enumerate().fold(String::new(), |mut text, (n, (replica, seq))| {
         let comma = if n > 0 { "," } else { "" };

@@ -21,8 +21,8 @@ pub(super) enum Purpose {
     Visit,
     /// To be told what there is beyond a version, and whatever comes.
     Join(VersionVector),
-    /// The same, as changes.
-    Follow(VersionVector),
+    /// The same, as changes; the whole state first if it is not known at which version it is.
+    Follow(Option<VersionVector>),
 }
 
 /// See the [module](self). It leaves the room when it is dropped, as it is when its client goes away.

@@ -46,11 +46,14 @@ impl Feed {
 
 impl Room {
     /// Takes in a guest who is told of changes.
-    pub(super) fn follow(&mut self, id: GuestId, mailbox: Arc<Mailbox>, has: &VersionVector) {
+    pub(super) fn follow(&mut self, id: GuestId, mailbox: Arc<Mailbox>, has: Option<&VersionVector>) {
         if self.feed.is_none() {
             self.begin_feed();
         }
-        mailbox.answer(self.told_since(has));
+        mailbox.answer(match has {
+            Some(has) => self.told_since(has),
+            None => self.told_all(),
+        });
         self.guests.insert(id, Guest { mailbox, presence: None, follows: true });
     }
 
@@ -71,8 +74,13 @@ impl Room {
     pub(super) fn told_since(&mut self, has: &VersionVector) -> Answer {
         match self.feed.as_ref().and_then(|feed| feed.since(has)) {
             Some(told) => Answer::Told(told),
-            None => Answer::CaughtUp(self.group_since(&VersionVector::default())),
+            None => self.told_all(),
         }
+    }
+
+    /// The state, for whoever has anything.
+    fn told_all(&mut self) -> Answer {
+        Answer::CaughtUp(self.group_since(&VersionVector::default()))
     }
 
     /// Tells followers what has changed since this was last done.

@@ -4,6 +4,7 @@
 use super::{Edits, Lost, Room, Size};
 use crate::mailbox::Group;
 use crate::replay::{Replayed, Tail, replay};
+use crate::rooms::turn_away;
 use crate::store::{Appended, Store, StoreError};
 use std::sync::Arc;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -66,8 +67,13 @@ impl Room {
         }
     }
 
-    /// Ends everybody's connection: what they have cannot be served.
+    /// Ends everybody's connection: what they have cannot be served. Who was on the way in is turned away.
     pub(crate) fn dismiss(&mut self) {
+        for (id, mailbox) in std::mem::take(&mut self.arriving) {
+            if !self.guests.contains_key(&id) {
+                turn_away(&mailbox, self.name.clone(), self.channel);
+            }
+        }
         for (_, guest) in std::mem::take(&mut self.guests) {
             guest.mailbox.end(Code::Unavailable, format!("the document {:?} cannot be read now", self.name));
         }

@@ -3,7 +3,9 @@ use crate::access::Access;
 use crate::hub::Hub;
 use crate::mailbox::{Capacity, Letters};
 use crate::rooms::Door;
+use crate::store::{Saved, Sqlite};
 use crate::{Config, Server};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use watersmeet_crdt::session::{Frame, Input, Limits as SessionLimits, Output, PROTOCOL, Session, Token};
 use watersmeet_crdt::{ReplicaId, Time};
@@ -161,6 +163,94 @@ async fn an_edit_is_encoded_once_however_many_receive_it() {
         door.requests.send(Request::Leave { guest: GuestId(number) }).await.unwrap();
     }
     drop(door);
+    server.shutdown().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Has two guests ask to come in, right after `first`: both are told that they cannot.
+async fn turned_away_after(hub: &Hub, door: &Door, first: Request) {
+    let capacity = Capacity { bytes: 1_000, deltas: 8 };
+    let mailbox = || Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone()));
+    let (joins, follows) = (mailbox(), mailbox());
+    let arrivals = [
+        first,
+        Request::Join { guest: GuestId(2), mailbox: joins.clone(), has: VersionVector::default() },
+        Request::Follow { guest: GuestId(3), mailbox: follows.clone(), has: None },
+    ];
+    // At once, so that the room takes them as one batch.
+    for request in arrivals {
+        door.requests.try_send(request).unwrap();
+    }
+    for mailbox in [joins, follows] {
+        let answers = letters(&mailbox).await.answers;
+        assert!(matches!(answers[..], [Answer::Refused { code: Code::Unavailable, .. }]), "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_in_by_the_batch_that_panics_is_turned_away() {
+    let (server, folder) = server("panic-arriving");
+    let hub = server.hub.clone();
+    let door = hub.rooms.door("map").unwrap();
+    let inside = join(&hub, &door, 1).await;
+    turned_away_after(&hub, &door, Request::Panic).await;
+    assert!(matches!(letters(&inside).await.end, Some((Code::Unavailable, _))));
+    server.shutdown().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A store that neither reads nor writes once it is told to fail.
+struct Failing(Sqlite, Arc<AtomicBool>);
+
+impl Failing {
+    fn sound(&self) -> Result<&Sqlite, StoreError> {
+        if self.1.load(Ordering::SeqCst) { Err(StoreError::Closed) } else { Ok(&self.0) }
+    }
+}
+
+impl Store for Failing {
+    fn load(&self, document: &str) -> Result<Saved, StoreError> {
+        self.sound()?.load(document)
+    }
+
+    fn append(&self, records: &[Record]) -> Result<Vec<u64>, StoreError> {
+        self.sound()?.append(records)
+    }
+
+    fn compact(&self, document: &str, upto: u64, state: &[u8]) -> Result<(), StoreError> {
+        self.sound()?.compact(document, upto, state)
+    }
+
+    fn owner(&self, replica: ReplicaId) -> Result<Option<String>, StoreError> {
+        self.sound()?.owner(replica)
+    }
+
+    fn names(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.sound()?.names(after, limit)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.sound()?.check()
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.0.close()
+    }
+}
+
+#[tokio::test]
+async fn who_comes_in_by_the_batch_that_is_lost_is_turned_away() {
+    let folder = std::env::temp_dir().join(format!("watersmeet-room-lost-{}", std::process::id()));
+    let fails = Arc::new(AtomicBool::new(false));
+    let store = Failing(Sqlite::open(&folder).unwrap(), fails.clone());
+    let server = Server::with_store(store, Limits::default()).unwrap();
+    let hub = server.hub.clone();
+    let door = hub.rooms.door("map").unwrap();
+    let inside = join(&hub, &door, 1).await;
+    let edit = edit(&hub, 1, None).await;
+    fails.store(true, Ordering::SeqCst);
+    turned_away_after(&hub, &door, Request::Edit(edit)).await;
+    assert!(matches!(letters(&inside).await.end, Some((Code::Unavailable, _))));
     server.shutdown().await;
     std::fs::remove_dir_all(folder).unwrap();
 }
