@@ -81,7 +81,15 @@ impl Access {
 
     /// Whoever has a token that one of `keys` has signed may do what it says. Without a key, nobody may do anything.
     pub fn keys(keys: impl IntoIterator<Item = Key>) -> Self {
-        Access { mode: Mode::Keys(keys.into_iter().collect()), audience: None, authors: Authors::default() }
+        let mut known: Vec<Key> = Vec::new();
+        for mut key in keys {
+            // One key under several ids: what was signed with it stands until the last of them is gone.
+            if let Some(same) = known.iter().find(|same| key.is(same)) {
+                key.succeed(same);
+            }
+            known.push(key);
+        }
+        Access { mode: Mode::Keys(known), audience: None, authors: Authors::default() }
     }
 
     /// Accepts only tokens that are meant for `audience` (`aud`). Without it, only those are accepted that do not say
@@ -108,10 +116,11 @@ impl Access {
             (Mode::Open, Mode::Open) => {}
             (Mode::Keys(now), Mode::Keys(then)) => {
                 for old in then {
-                    match now.iter_mut().find(|key| key.is(old)) {
-                        Some(same) => same.succeed(old),
-                        None => old.revoked().cancel(),
+                    let mut same = now.iter_mut().filter(|key| key.is(old)).peekable();
+                    if same.peek().is_none() {
+                        old.revoked().cancel();
                     }
+                    same.for_each(|key| key.succeed(old));
                 }
             }
             _ => return Err(OtherMode),

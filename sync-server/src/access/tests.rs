@@ -247,3 +247,27 @@ fn the_configuration_says_who_comes_in_and_hides_what_is_secret() {
     let missing = KeyConfig { value: None, file: Some("no such file".into()), ..key };
     assert!(error(Config { keys: vec![missing], ..config }).contains("portal"));
 }
+
+/// Under however many ids it is listed, what a key has signed is revoked when it is gone, and not before.
+#[test]
+fn a_key_under_two_ids_is_one_key() {
+    let key = SigningKey::generate_ed25519("a").unwrap();
+    let jwk = key.to_public_jwk().unwrap();
+    let keys = |ids: &[&str]| {
+        let keys: Vec<Key> = ids.iter().map(|id| Key::parse(&jwk, Some(id), None).unwrap()).collect();
+        Access::keys(keys)
+    };
+    let token = key.sign(&Claims::new("anna", 2_000_000_000));
+    for ids in [["a", "b"], ["b", "a"]] {
+        let mut access = keys(&ids);
+        let grant = access.grant(Some(&token), Time::from_millis(1_800_000_000_000)).unwrap();
+        let is_revoked = || grant.revoked().unwrap().is_cancelled();
+        keys(&ids).succeed(&mut access).unwrap();
+        keys(&["b"]).succeed(&mut access).unwrap();
+        keys(&ids).succeed(&mut access).unwrap();
+        assert!(!is_revoked());
+        let other = SigningKey::generate_ed25519("c").unwrap();
+        Access::keys([other.verifying()]).succeed(&mut access).unwrap();
+        assert!(is_revoked(), "the key is gone, and what it signed counts");
+    }
+}
