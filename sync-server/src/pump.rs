@@ -8,6 +8,9 @@
 //! is read more slowly), but no room ever waits for it. When the peer breaks the protocol it is told why, in an
 //! error frame and in WebSocket's close code, and nobody else notices.
 
+#[cfg(test)]
+mod tests;
+
 use crate::alarm::Alarm;
 use crate::hub::Hub;
 use crate::mailbox::{Answer, Capacity, Group, Letters, Mailbox};
@@ -311,6 +314,10 @@ impl Connection {
                 let permit = self.hub.inbound.clone().acquire_many_owned(weight).await;
                 // The semaphore is never closed.
                 let Ok(permit) = permit else { return Err(End::Gone) };
+                // It may have waited for long.
+                if let Err(Refused { code, message }) = self.rights.is_valid() {
+                    return Err(self.end(code, &message));
+                }
                 let (guest, author) = (self.guest, self.rights.author());
                 let edit = Edit { guest, author, delta, bytes, came, permit };
                 self.request(channel, Request::Edit(edit)).await
