@@ -3,7 +3,7 @@
 //! A copy that is not whole never has the name of one: it is written under another, synced, checked, and renamed.
 
 use super::check::{Report, check_file};
-use super::{check_log, file_in, lock, open_for_reading, sync_entry};
+use super::{check_log, file_in, lock, lock_if_free, open_for_reading, sync_entry};
 use crate::store::StoreError;
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
@@ -22,14 +22,12 @@ pub fn backup(folder: &Path, out: &Path) -> Result<Report, StoreError> {
         return Err(copy_error(out, std::io::Error::other("that is the store itself; choose another file")));
     }
     // If nobody writes to it. Whoever does has looked at the log when it started.
-    if let Ok(_lock) = lock(folder) {
+    if let Some(_lock) = lock_if_free(folder) {
         check_log(folder)?;
     }
-    let source = open_for_reading(&file)?;
     let partial = partial_of(out);
     remove(&partial)?;
-    let written = write(&source, &partial).map_err(StoreError::Write).and_then(|()| sound(&partial));
-    settle(written, &partial, out)
+    settle(write(&file, &partial).and_then(|()| sound(&partial)), &partial, out)
 }
 
 /// Makes a store of the backup `from` in `folder`, which must be empty or not exist. What it found.
@@ -56,8 +54,14 @@ pub fn restore(from: &Path, folder: &Path) -> Result<Report, StoreError> {
     settle(copied.and_then(|_| sound(&partial)), &partial, &file)
 }
 
+/// Copies a database, which is left alone as soon as that is done: the copy is checked while others use it.
+fn write(file: &Path, partial: &Path) -> Result<(), StoreError> {
+    let source = open_for_reading(file)?;
+    copy(&source, partial).map_err(StoreError::Write)
+}
+
 /// Copies in one step, and so in one transaction of the source: what is written meanwhile is not in it.
-fn write(source: &Connection, partial: &Path) -> rusqlite::Result<()> {
+fn copy(source: &Connection, partial: &Path) -> rusqlite::Result<()> {
     let mut copy = Connection::open(partial)?;
     Backup::new(source, &mut copy)?.run_to_completion(i32::MAX, Duration::ZERO, None)?;
     // One file, that can be read where nothing can be written.

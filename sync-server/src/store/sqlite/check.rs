@@ -7,7 +7,7 @@
 
 use super::rows::{self, Fault, sum_of_claim};
 use super::schema::SCHEMA;
-use super::{check_log, file_in, lock, open_for_reading};
+use super::{check_log, file_in, lock_if_free, open_for_reading};
 use crate::replay::replay;
 use crate::store::{Flaw, Saved, StoreError};
 use rusqlite::{Connection, OptionalExtension};
@@ -46,11 +46,11 @@ pub struct Report {
 /// If there is no store, or it cannot be read at all. Damage that can be told of is in the report.
 pub fn check(folder: &Path) -> Result<Report, StoreError> {
     // Not held meanwhile, so that a server can be started.
-    let is_alone = lock(folder).is_ok();
+    let is_alone = lock_if_free(folder).is_some();
     let structure = if is_alone { structure } else { structure_of_tables };
     let mut report = check_in_visits(&file_in(folder), structure, &mut || std::thread::sleep(PAUSE))?;
     // While a server writes to it, its log is looked at when it starts the next time.
-    if let Ok(_lock) = lock(folder) {
+    if let Some(_lock) = lock_if_free(folder) {
         match check_log(folder) {
             Err(StoreError::Damaged { flaw, .. }) => report.flaws.push(flaw),
             checked => checked?,

@@ -29,6 +29,7 @@ use schema::parts_of;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use turns::Turns;
 use watersmeet_crdt::ReplicaId;
 use writer::Writer;
@@ -170,15 +171,37 @@ fn open_for_reading(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// How long somebody who wants a folder for good waits for a check or a backup, which have it while they look at the log.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Takes the folder, which is created if need be, for this process alone.
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let folder_error = |source| StoreError::Folder { folder: folder.to_owned(), source };
     create_folder(folder).map_err(folder_error)?;
-    let file = File::create(folder.join("lock")).map_err(folder_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { folder: PathBuf::from(folder) }),
-        Err(TryLockError::Error(source)) => Err(folder_error(source)),
+    let file = File::create(lock_in(folder)).map_err(folder_error)?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(folder_error(source)),
+        }
     }
+}
+
+/// Takes the folder of a store that is there, if nobody else has it. Who only looks leaves nothing where there is none.
+fn lock_if_free(folder: &Path) -> Option<File> {
+    let file = file_in(folder).is_file().then(|| File::create(lock_in(folder)).ok())??;
+    file.try_lock().is_ok().then_some(file)
+}
+
+/// The file whose lock says that somebody has the folder.
+fn lock_in(folder: &Path) -> PathBuf {
+    folder.join("lock")
 }
 
 /// Creates a folder and those above it, durably: or a crash could take it away, and what was acknowledged with it.

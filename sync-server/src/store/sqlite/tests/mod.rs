@@ -98,6 +98,35 @@ fn a_folder_has_one_server_and_a_later_schema_is_left_alone() {
     assert!(matches!(Sqlite::open(&folder.0), Err(StoreError::Schema { found, .. }) if found == SCHEMA + 1));
 }
 
+/// A check and a backup have the folder for a moment; who would serve it comes after them.
+#[test]
+fn a_start_waits_for_whoever_looks_at_the_log() {
+    let folder = Folder::fresh();
+    drop(Sqlite::open(&folder.0).unwrap());
+    let looks = super::lock_if_free(&folder.0).unwrap();
+    assert!(super::lock_if_free(&folder.0).is_none());
+    let leaves = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(looks);
+    });
+    Sqlite::open(&folder.0).unwrap();
+    leaves.join().unwrap();
+}
+
+#[test]
+fn who_looks_where_no_store_is_leaves_nothing_behind() {
+    let (folder, out) = (Folder::fresh(), Folder::fresh());
+    let look = || {
+        assert!(matches!(check(&folder.0), Err(StoreError::NoStore { .. })));
+        assert!(matches!(backup(&folder.0, &out.0), Err(StoreError::NoStore { .. })));
+    };
+    look();
+    assert!(!folder.0.exists() && !out.0.exists());
+    std::fs::create_dir(&folder.0).unwrap();
+    look();
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
 #[test]
 fn every_commit_is_synced() {
     let folder = Folder::fresh();
