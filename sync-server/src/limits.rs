@@ -16,7 +16,7 @@ pub struct Limits {
     pub sockets: usize,
     /// How long the head of a request may take to come, and so how long a socket may be silent between two.
     pub head: Duration,
-    /// How long an answer may wait for a reader who does not read, before the socket is closed.
+    /// How long an answer may wait for a reader who reads less than 64 KiB of it meanwhile, before the socket is closed.
     pub stall: Duration,
     /// Bytes of documents that are being sent as answers. One more is answered 503; an event waits.
     pub answer_bytes: u32,

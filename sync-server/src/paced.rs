@@ -1,7 +1,8 @@
 //! A socket that does not wait for ever for a peer that does not read.
 //!
-//! HTTP hands an answer to its socket and waits. Whoever asks and does not read would keep the answer in memory for as
-//! long as it likes; so a write that makes no progress for a while is an error, and ends the connection.
+//! HTTP hands an answer to its socket and waits. Whoever asks and does not read, or hardly reads, would keep the answer in
+//! memory for as long as it likes; so a socket that has something waiting and takes too little of it for a while is an
+//! error, and ends the connection.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -17,12 +18,29 @@ use tokio::time::Sleep;
 pub(crate) struct Paced {
     stream: TcpStream,
     stall: Duration,
-    /// When to give up; set while a write waits.
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// Set while something waits to be written.
+    wait: Option<Wait>,
     pace: Pace,
     /// What the socket has a share of, until it is closed.
     _held: Box<dyn Send + Sync>,
 }
+
+/// What has become of what waits.
+struct Wait {
+    /// When enough of it must have been taken.
+    deadline: Pin<Box<Sleep>>,
+    taken: usize,
+}
+
+impl Wait {
+    fn begin(stall: Duration) -> Self {
+        Wait { deadline: Box::pin(tokio::time::sleep(stall)), taken: 0 }
+    }
+}
+
+/// Bytes that a peer must take in the time that it may stall, if so many wait: with the usual limit 2 KiB a second, which
+/// the slowest of networks carry.
+const TAKEN_BYTES_MIN: usize = 64 << 10;
 
 /// Whether a socket is still watched.
 #[derive(Clone, Default)]
@@ -40,29 +58,45 @@ impl Pace {
 }
 
 impl Paced {
-    /// A socket of which a write may wait for so long. What it holds is let go of when it is closed.
+    /// A socket on which what waits may stall for so long. What it holds is let go of when it is closed.
     pub(crate) fn new(stream: TcpStream, stall: Duration, held: impl Send + Sync + 'static) -> Self {
-        Paced { stream, stall, deadline: None, pace: Pace::default(), _held: Box::new(held) }
+        Paced { stream, stall, wait: None, pace: Pace::default(), _held: Box::new(held) }
     }
 
     pub(crate) fn pace(&self) -> Pace {
         self.pace.clone()
     }
 
-    /// What a write came to, which may have waited too long.
+    /// What a write of so many bytes came to, which may have taken too long.
     fn written(
         &mut self,
         context: &mut Context<'_>,
+        bytes: usize,
         result: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if result.is_ready() || self.pace.has_ended() {
-            self.deadline = None;
-            return result;
+        match &result {
+            // The rest waits.
+            Poll::Ready(Ok(taken)) if *taken < bytes => {
+                if let Some(wait) = &mut self.wait {
+                    wait.taken += taken;
+                }
+                return result;
+            }
+            Poll::Pending if !self.pace.has_ended() => {}
+            _ => {
+                self.wait = None;
+                return result;
+            }
         }
         let stall = self.stall;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
-        ready!(deadline.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the peer does not read")))
+        loop {
+            let wait = self.wait.get_or_insert_with(|| Wait::begin(stall));
+            ready!(wait.deadline.as_mut().poll(context));
+            if wait.taken < TAKEN_BYTES_MIN {
+                return Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the peer does not read")));
+            }
+            self.wait = None;
+        }
     }
 }
 
@@ -83,7 +117,7 @@ impl AsyncWrite for Paced {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.written(context, result)
+        self.written(context, bytes.len(), result)
     }
 
     fn poll_write_vectored(
@@ -92,7 +126,8 @@ impl AsyncWrite for Paced {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.written(context, result)
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        self.written(context, bytes, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -105,5 +140,59 @@ impl AsyncWrite for Paced {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::net::TcpListener;
+
+    const STALL: Duration = Duration::from_millis(50);
+
+    async fn paced() -> Paced {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        Paced::new(stream, STALL, ())
+    }
+
+    /// A write of 1 MiB of which the socket takes so many bytes; what comes of the rest a moment later.
+    async fn write(paced: &mut Paced, taken: usize) -> Poll<io::Result<usize>> {
+        tokio::time::sleep(STALL / 5).await;
+        poll_fn(|context| {
+            assert!(paced.written(context, 1 << 20, Poll::Ready(Ok(taken))).is_ready());
+            Poll::Ready(paced.written(context, 1 << 20, Poll::Pending))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_byte_now_and_then_is_given_up() {
+        let mut paced = paced().await;
+        for _ in 0..1_000 {
+            if let Poll::Ready(given_up) = write(&mut paced, 1).await {
+                assert_eq!(given_up.unwrap_err().kind(), ErrorKind::TimedOut);
+                return;
+            }
+        }
+        panic!("it is waited for without end");
+    }
+
+    #[tokio::test]
+    async fn who_takes_enough_or_all_that_there_is_is_not() {
+        for taken in [TAKEN_BYTES_MIN, 1 << 20] {
+            let mut paced = paced().await;
+            for _ in 0..20 {
+                assert!(write(&mut paced, taken).await.is_pending());
+            }
+        }
+        // What little there is from time to time.
+        let mut paced = paced().await;
+        for _ in 0..20 {
+            assert!(write(&mut paced, 1 << 20).await.is_pending());
+            tokio::time::sleep(STALL).await;
+            poll_fn(|context| paced.written(context, 1, Poll::Ready(Ok(1)))).await.unwrap();
+        }
     }
 }
