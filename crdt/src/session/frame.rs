@@ -210,11 +210,14 @@ mod tests {
     fn the_frames_hold_still() {
         let version = VersionVector::from_iter([(ReplicaId::new(5), 300)]);
         let state = &[7, 8][..];
-        let hello =
-            |token: &str| Frame::Hello { protocol: 2, replica: ReplicaId::new(5), token: token.into() };
+        let hello = |token: &str| Frame::Hello {
+            protocol: PROTOCOL,
+            replica: ReplicaId::new(5),
+            token: token.into(),
+        };
         let frames: [(Frame<'_>, &[u8]); 17] = [
-            (hello(""), &[0, 2, 5, 0]),
-            (hello("jwt"), &[0, 2, 5, 3, b'j', b'w', b't']),
+            (hello(""), &[0, 3, 5, 0]),
+            (hello("jwt"), &[0, 3, 5, 3, b'j', b'w', b't']),
             (Frame::Open { name: "map", version: version.clone() }, &[1, 3, b'm', b'a', b'p', 1, 5, 0xac, 2]),
             (
                 Frame::Opened { name: "m", channel: 9, version: version.clone() },
@@ -257,7 +260,7 @@ mod tests {
     #[test]
     fn a_greeting_in_another_protocol_is_understood_as_such() {
         for (bytes, theirs) in
-            [(&[0, 1, 5][..], 1), (&[0, 3, 5, 0, 0, 7, 7], 3), (&[0, 0xff, 0xff, 3], 0xffff)]
+            [(&[0, 1, 5][..], 1), (&[0, 4, 5, 0, 0, 7, 7], 4), (&[0, 0xff, 0xff, 3], 0xffff)]
         {
             match Frame::decode(bytes) {
                 Some(Frame::Hello { protocol, .. }) => assert_eq!(protocol, theirs),
@@ -268,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown() {
-        let hello = Frame::Hello { protocol: 2, replica: ReplicaId::new(5), token: "secret".into() };
+        let hello = Frame::Hello { protocol: PROTOCOL, replica: ReplicaId::new(5), token: "secret".into() };
         assert!(!format!("{hello:?}").contains("secret"));
     }
 }

@@ -85,15 +85,16 @@ pub struct Session {
     pinged: Option<Time>,
     /// Documents that this side asked for and the peer has not granted, or the reverse.
     opening: BTreeSet<String>,
-    channels: BTreeMap<u32, Channel>,
+    /// Boxed, since a node of the map has room for eleven and most connections have one.
+    channels: BTreeMap<u32, Box<Channel>>,
     /// Channels that this side closed and the peer may still speak on.
     closing: BTreeSet<u32>,
     /// The beginning of a delta that comes in several frames.
-    coming: Option<Coming>,
+    coming: Option<Box<Coming>>,
     /// Whether the peer takes packed parts.
     unpacks: bool,
     /// What is left of one that goes out in several frames.
-    sending: Option<Sending>,
+    sending: Option<Box<Sending>>,
     out: VecDeque<Output>,
 }
 
@@ -324,7 +325,8 @@ impl Session {
                 when: "for a document that was not asked for",
             });
         }
-        self.channels.insert(channel, Channel { name: name.to_owned(), peer_has: version.clone() });
+        let open = Channel { name: name.to_owned(), peer_has: version.clone() };
+        self.channels.insert(channel, Box::new(open));
         self.tell(Event::Opened { name: name.to_owned(), channel, version });
         Ok(())
     }
@@ -361,6 +363,7 @@ impl Session {
     fn channel(&mut self, channel: u32, frame: &'static str) -> Result<&mut Channel, Violation> {
         self.channels
             .get_mut(&channel)
+            .map(Box::as_mut)
             .ok_or(Violation::OutOfOrder { frame, when: "on a channel that is not open" })
     }
 
@@ -400,7 +403,7 @@ impl Session {
     pub fn accept(&mut self, name: &str, channel: u32, peer_has: VersionVector, version: VersionVector) {
         if self.opening.remove(name) {
             self.say(&Frame::Opened { name, channel, version });
-            self.channels.insert(channel, Channel { name: name.to_owned(), peer_has });
+            self.channels.insert(channel, Box::new(Channel { name: name.to_owned(), peer_has }));
         }
     }
 

@@ -64,7 +64,8 @@ impl Session {
         if open.peer_has.merge(to.clone()) {
             match delta {
                 Some(delta) => {
-                    self.sending = Some(Sending { channel, delta, taken: 0, packed: packed.clone() });
+                    let sending = Sending { channel, delta, taken: 0, packed: packed.clone() };
+                    self.sending = Some(Box::new(sending));
                 }
                 None => self.out.push_back(Output::Send(frame)),
             }
@@ -98,7 +99,7 @@ impl Session {
     /// The next frame of a large delta that is being sent, if one is. Take it when [`poll`](Self::poll) has nothing more to
     /// send and the socket has taken what there was: what is said meanwhile goes before the part after it.
     pub fn take_part(&mut self) -> Option<Bytes> {
-        let Sending { channel, delta, taken, packed } = self.sending.take()?;
+        let Sending { channel, delta, taken, packed } = *self.sending.take()?;
         let (at, end) = (taken, taken + self.limits.part_bytes);
         if end >= delta.len() {
             return Some(Frame::Delta { channel, delta: &delta[at..] }.encode().into());
@@ -110,7 +111,7 @@ impl Session {
             None => Frame::Part { channel, delta: part },
         };
         let frame = frame.encode();
-        self.sending = Some(Sending { channel, delta, taken: end, packed });
+        self.sending = Some(Box::new(Sending { channel, delta, taken: end, packed }));
         Some(frame.into())
     }
 
@@ -127,7 +128,7 @@ impl Session {
     /// Nobody wants the large delta that comes on a channel: what is left of it is let pass.
     pub fn skip(&mut self, channel: u32) {
         if let Some(coming) = self.coming.as_mut().filter(|coming| coming.channel == channel) {
-            *coming = Coming { channel, bytes: Vec::new(), skipped: true };
+            **coming = Coming { channel, bytes: Vec::new(), skipped: true };
         }
     }
 
@@ -158,7 +159,7 @@ impl Session {
                 return Err(Violation::OutOfOrder { frame: "Part", when });
             }
             None => {
-                self.coming = Some(Coming { channel, bytes: Vec::new(), skipped: false });
+                self.coming = Some(Box::new(Coming { channel, bytes: Vec::new(), skipped: false }));
                 self.tell(Event::Begun { channel });
             }
         }
@@ -174,7 +175,7 @@ impl Session {
             return self.whole_delta(now, channel, Bytes::copy_from_slice(bytes));
         }
         self.keep(bytes)?;
-        match self.coming.take() {
+        match self.coming.take().map(|coming| *coming) {
             Some(Coming { bytes, skipped: false, .. }) => self.whole_delta(now, channel, bytes.into()),
             _ => Ok(()),
         }
