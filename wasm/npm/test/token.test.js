@@ -40,7 +40,7 @@ class Socket {
 }
 
 const text = (words) => [words.length, ...new TextEncoder().encode(words)];
-const hello = [0, 2, 9, 0];
+const hello = [0, 3, 9, 0];
 const opened = [2, ...text("map"), 1, 0];
 const refused = (code, message) => [10, ...text("map"), code, ...text(message)];
 const acknowledged = (replica, events) => [5, 1, 1, ...number(replica), events];
