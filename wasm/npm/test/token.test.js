@@ -47,7 +47,7 @@ const acknowledged = (replica, events) => [5, 1, 1, ...number(replica), events];
 const number = (n) => (n < 128 ? [n] : [(n % 128) + 128, ...number(Math.floor(n / 128))]);
 /** The token in the greeting that a socket was sent. */
 const tokenIn = ({ sent: [[kind, protocol, ...rest]] }) => {
-  assert.deepEqual([kind, protocol], [0, 2]);
+  assert.deepEqual([kind, protocol], [0, 3]);
   const length = rest.findIndex((byte) => byte < 128) + 1;
   return new TextDecoder().decode(new Uint8Array(rest.slice(length + 1, length + 1 + rest[length])));
 };
