@@ -66,21 +66,28 @@ fn number(_: &fs::Metadata) -> u64 {
 
 impl Folder {
     /// Opens all archives in a folder, each named like its file without the ending; of each set, so many old versions
-    /// will be kept.
+    /// will be kept. An archive that cannot be served is one of the [`faults`](Self::faults), and the others are served.
     ///
     /// # Errors
-    /// When the folder or one of the archives cannot be opened.
+    /// When the folder cannot be read.
     pub fn open(path: &Path, old_kept: usize) -> Result<Self, SetsError> {
-        let sets = Sets::keeping(old_kept);
+        let found = archives_in(path)?;
+        let (path, sets) = (path.to_owned(), Sets::keeping(old_kept));
+        let (looked, faults) = (Mutex::default(), Mutex::default());
+        let folder = Self(Arc::new(Shared { path, sets, looked, faults }));
         let mut looked = BTreeMap::new();
-        for (name, archive) in archives_in(path)? {
-            check_name(&name)?;
-            let found = marks(&archive);
-            open_as(&sets, &name, &archive)?;
-            looked.insert(name, Look { archive, opened: found, seen: found });
+        for (name, archive) in found {
+            match archive {
+                Ok(archive) => {
+                    let now = marks(&archive);
+                    folder.renew(&name, &archive);
+                    looked.insert(name, Look { archive, opened: now, seen: now });
+                }
+                Err(error) => folder.tell(&name, &error),
+            }
         }
-        let (looked, faults) = (Mutex::new(looked), Mutex::default());
-        Ok(Self(Arc::new(Shared { path: path.to_owned(), sets, looked, faults })))
+        *folder.looked() = looked;
+        Ok(folder)
     }
 
     /// The sets that lie there.
@@ -92,7 +99,7 @@ impl Folder {
     /// Serves what has changed since the last look, and says so in the log. Reads files: not to be called from an async
     /// task.
     pub fn look(&self) {
-        let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looked = self.looked();
         let found = match archives_in(&self.0.path) {
             Ok(found) => found,
             Err(error) => {
@@ -100,8 +107,20 @@ impl Folder {
                 return;
             }
         };
-        looked.retain(|name, look| self.is_still_there(name, look, &found));
+        looked.retain(|name, look| self.is_still_there(name, look, found.contains_key(name)));
+        self.faults_now().retain(|name, _| looked.contains_key(name) || found.contains_key(name));
         for (name, archive) in found {
+            let archive = match archive {
+                Ok(archive) => archive,
+                Err(error) => {
+                    // The one that is left is opened anew, which takes the fault away.
+                    if let Some(look) = looked.get_mut(&name) {
+                        look.opened = [None; FILES];
+                    }
+                    self.tell(&name, &error);
+                    continue;
+                }
+            };
             let now = marks(&archive);
             let look = looked.entry(name.clone()).or_insert_with(|| Look {
                 archive: archive.clone(),
@@ -118,16 +137,15 @@ impl Folder {
     }
 
     /// A set whose archive is not there at two looks is not served any more.
-    fn is_still_there(&self, name: &str, look: &mut Look, found: &BTreeMap<String, PathBuf>) -> bool {
-        if found.contains_key(name) || look.seen[0].is_some() {
+    fn is_still_there(&self, name: &str, look: &mut Look, is_found: bool) -> bool {
+        if is_found || look.seen[0].is_some() {
             // Between the removal of one file and the arrival of the next.
-            if !found.contains_key(name) {
+            if !is_found {
                 look.seen = [None; FILES];
             }
             return true;
         }
         self.0.sets.remove(name);
-        self.faults_now().remove(name);
         tracing::info!(set = name, "the archive is gone; the set is not served any more");
         false
     }
@@ -138,11 +156,21 @@ impl Folder {
                 tracing::info!(set = name, version, "a new version of the set is served");
                 self.faults_now().remove(name);
             }
-            Err(error) => {
-                tracing::error!(set = name, %error, "the set's new files cannot be served; what was served goes on");
-                self.faults_now().insert(name.to_owned(), format!("tile set {name:?}: {error}"));
-            }
+            Err(error) => self.tell(name, &error),
         }
+    }
+
+    /// Says why a set's files cannot be served; in the log once, however often they are looked at.
+    fn tell(&self, name: &str, error: &SetsError) {
+        let fault = format!("tile set {name:?}: {error}");
+        let before = self.faults_now().insert(name.to_owned(), fault.clone());
+        if before.is_none_or(|before| before != fault) {
+            tracing::error!(set = name, %error, "the set's files cannot be served; what was served goes on");
+        }
+    }
+
+    fn looked(&self) -> MutexGuard<'_, BTreeMap<String, Look>> {
+        self.0.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn faults_now(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
@@ -157,7 +185,7 @@ impl Folder {
 
     /// Writes down which tiles are hot, beside each archive, for `watersmeet tiles warm`.
     pub fn save_hot(&self) {
-        let looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked = self.looked();
         let archives: Vec<_> =
             looked.iter().map(|(name, look)| (name.clone(), look.archive.clone())).collect();
         drop(looked);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use thiserror::Error;
@@ -101,7 +101,7 @@ impl Sets {
     pub fn open_dir(folder: &Path) -> Result<Self, SetsError> {
         let sets = Self::new();
         for (name, path) in archives_in(folder)? {
-            sets.add(&name, &path)?;
+            sets.add(&name, &path?)?;
         }
         Ok(sets)
     }
@@ -175,9 +175,9 @@ impl Sets {
     }
 }
 
-/// Every archive in a folder by its set's name.
-pub(crate) fn archives_in(folder: &Path) -> Result<BTreeMap<String, std::path::PathBuf>, SetsError> {
-    let mut archives = BTreeMap::new();
+/// Every archive in a folder by its set's name; an error for each name that two of them have.
+pub(crate) fn archives_in(folder: &Path) -> io::Result<BTreeMap<String, Result<PathBuf, SetsError>>> {
+    let mut archives: BTreeMap<_, Result<PathBuf, SetsError>> = BTreeMap::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let is_archive = path
@@ -185,9 +185,9 @@ pub(crate) fn archives_in(folder: &Path) -> Result<BTreeMap<String, std::path::P
             .is_some_and(|ending| ending == "pmtiles" || (cfg!(feature = "mbtiles") && ending == "mbtiles"));
         if is_archive {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if archives.insert(name.clone(), path).is_some() {
-                return Err(SetsError::Twice(name));
-            }
+            let twice = || SetsError::Twice(name.clone());
+            let archive = if archives.contains_key(&name) { Err(twice()) } else { Ok(path) };
+            archives.insert(name, archive);
         }
     }
     Ok(archives)

@@ -381,15 +381,48 @@ async fn warm_tiles_are_the_same_bytes_and_tags_and_are_neither_rendered_nor_pac
 }
 
 #[test]
-fn a_file_that_names_no_tiles_is_refused() {
+fn what_cannot_be_served_is_told_and_the_others_are_served() {
     let temporary = Temporary::new();
     let path = temporary.path("map.pmtiles");
     built(&path, &BuildOptions::default(), Random(1).map([13.4, 52.5]));
     assert!(matches!(TileSet::open(&temporary.path("map.cells")), Err(OpenError::NoTiles(_))));
     std::fs::copy(&path, temporary.path("fonts.pmtiles")).unwrap();
-    let refused = Folder::open(&temporary.0, 2).map(|_| ()).unwrap_err().to_string();
-    assert!(refused.contains("rename the file"), "{refused}");
+    std::fs::write(temporary.path("torn.pmtiles"), "PMTiles").unwrap();
+    let folder = Folder::open(&temporary.0, 2).unwrap();
+    assert_eq!(folder.sets().names(), ["map"]);
+    let [fonts, torn] = &folder.faults()[..] else { panic!("{:?}", folder.faults()) };
+    assert!(fonts.contains("rename the file") && torn.contains("torn.pmtiles"), "{fonts} {torn}");
     std::fs::remove_file(temporary.path("fonts.pmtiles")).unwrap();
-    mbtiles(&temporary.path("map.mbtiles"), &[], &[(TileCoord::ROOT, b"x")]);
-    assert!(Folder::open(&temporary.0, 2).map(|_| ()).unwrap_err().to_string().contains("two archives"));
+    std::fs::remove_file(temporary.path("torn.pmtiles")).unwrap();
+    look(&folder);
+    assert!(folder.faults().is_empty(), "{:?}", folder.faults());
+}
+
+#[test]
+fn two_archives_of_one_name_are_told_and_the_others_go_on() {
+    let temporary = Temporary::new();
+    let path = temporary.path("map.pmtiles");
+    built(&path, &BuildOptions::default(), Random(1).map([13.4, 52.5]));
+    let (metadata, one) = ([("format", "pbf")], [(TileCoord::ROOT, &b"x"[..])]);
+    for name in ["new.pmtiles", "new.mbtiles"] {
+        mbtiles(&temporary.path(name), &metadata, &one);
+    }
+    let folder = Folder::open(&temporary.0, 2).unwrap();
+    let version = || folder.sets().current("map").map(|set| set.version().to_owned());
+    assert!(version().is_some() && folder.sets().names() == ["map"]);
+    assert!(folder.faults()[0].contains("two archives"), "{:?}", folder.faults());
+    std::fs::remove_file(temporary.path("new.pmtiles")).unwrap();
+    look(&folder);
+    assert_eq!((folder.sets().names().len(), folder.faults().len()), (2, 0), "{:?}", folder.faults());
+
+    // A set that is served goes on while there are two files of its name, and others are replaced.
+    let before = version();
+    mbtiles(&temporary.path("map.mbtiles"), &metadata, &one);
+    mbtiles(&temporary.path("third.mbtiles"), &metadata, &one);
+    look(&folder);
+    assert_eq!((folder.sets().names().join(" "), version()), ("map new third".to_owned(), before.clone()));
+    assert!(folder.faults().len() == 1 && folder.faults()[0].contains("two archives"));
+    std::fs::remove_file(temporary.path("map.mbtiles")).unwrap();
+    look(&folder);
+    assert_eq!((version(), folder.faults().len()), (before, 0), "{:?}", folder.faults());
 }

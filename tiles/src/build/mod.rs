@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::archive::sync_folder;
 use crate::compress::CompressError;
 use crate::metadata;
 use crate::options::{BuildOptions, OptionsError};
@@ -224,15 +225,43 @@ fn in_order_of_layers(sources: &mut [&mut dyn Source]) -> Result<(), BuildError>
 }
 
 /// Cells go first: an archive then never stands beside cells that are older than itself. Each says which content it
-/// belongs to, so a crash between the two is seen when the set is opened.
+/// belongs to, so a crash between the two is seen when the set is opened. Both are on disk before either has its name, so
+/// that the two come one right after the other: a server that looks in between finds cells of another build.
 fn publish(workplace: &Workplace, out: &Path, has_cells: bool) -> Result<(), BuildError> {
     let beside = cells_path(out);
+    workplace.sync(ARCHIVE)?;
     if has_cells {
+        workplace.sync(CELLS)?;
         workplace.publish(CELLS, &beside)?;
     } else if let Err(error) = fs::remove_file(&beside)
         && error.kind() != io::ErrorKind::NotFound
     {
         return Err(BuildError::Write { path: beside, error });
     }
-    workplace.publish(ARCHIVE, out)
+    workplace.publish(ARCHIVE, out)?;
+    sync_folder(out).map_err(|error| BuildError::Write { path: out.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_keep_their_place_until_the_archive_can_take_its_own() {
+        let folder = std::env::temp_dir().join(format!("watersmeet-publish-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let out = folder.join("map.pmtiles");
+        for has_cells in [true, false] {
+            fs::write(cells_path(&out), "old").unwrap();
+            let workplace = Workplace::new(&out).unwrap();
+            fs::write(workplace.path(CELLS), "new").unwrap();
+            assert!(publish(&workplace, &out, has_cells).is_err(), "there is no archive");
+            assert_eq!(fs::read(cells_path(&out)).unwrap(), b"old");
+            fs::write(workplace.path(ARCHIVE), "archive").unwrap();
+            publish(&workplace, &out, has_cells).unwrap();
+            assert_eq!(cells_path(&out).exists(), has_cells);
+            assert_eq!(fs::read(&out).unwrap(), b"archive");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -8,7 +8,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::BuildError;
-use crate::archive::sync_folder;
 
 const LOCK: &str = "lock";
 
@@ -43,12 +42,16 @@ impl Workplace {
         self.folder.join(name)
     }
 
-    /// Gives a finished file its final name, when all of it is on disk.
+    /// Waits until all of a finished file is on disk.
+    pub(super) fn sync(&self, name: &str) -> Result<(), BuildError> {
+        let path = self.path(name);
+        let synced = File::open(&path).and_then(|file| file.sync_all());
+        synced.map_err(|error| BuildError::Write { path, error })
+    }
+
+    /// Gives a finished file, which is [on disk](Self::sync), its final name.
     pub(super) fn publish(&self, name: &str, to: &Path) -> Result<(), BuildError> {
-        let from = self.path(name);
-        let synced = File::open(&from).and_then(|file| file.sync_all());
-        let published = synced.and_then(|()| fs::rename(&from, to)).and_then(|()| sync_folder(to));
-        published.map_err(|error| BuildError::Write { path: to.to_owned(), error })
+        fs::rename(self.path(name), to).map_err(|error| BuildError::Write { path: to.to_owned(), error })
     }
 }
 
