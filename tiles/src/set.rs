@@ -114,6 +114,11 @@ pub trait Tiles: Send + Sync {
     ) -> Result<Option<Tile>, TileError> {
         self.tile(tile, stop)
     }
+
+    /// The encoding in which a tile may lie in the file, packed by others perhaps; `None` when it is rendered.
+    fn stored_as(&self, _tile: TileCoord) -> Option<Encoding> {
+        None
+    }
 }
 
 impl<R: ByteReader> Tiles for Archive<R> {
@@ -143,6 +148,15 @@ impl Tiles for Stored {
             Self::Archive(archive) => Tiles::tile(&**archive, tile, stop),
             #[cfg(feature = "mbtiles")]
             Self::MbTiles(file) => file.tile(tile).map_err(|error| TileError::MbTiles(error.to_string())),
+        }
+    }
+
+    fn stored_as(&self, _: TileCoord) -> Option<Encoding> {
+        match self {
+            Self::Archive(archive) => Some(archive.encoding()),
+            // Or not at all, which only the tile tells.
+            #[cfg(feature = "mbtiles")]
+            Self::MbTiles(_) => Some(Encoding::Gzip),
         }
     }
 }
@@ -201,6 +215,11 @@ impl Tiles for TileSet {
             return Ok(Some(found));
         }
         self.tile(tile, stop)
+    }
+
+    fn stored_as(&self, tile: TileCoord) -> Option<Encoding> {
+        let is_rendered = self.dynamic.is_some() && tile.z() > self.archive_zoom();
+        if is_rendered { None } else { self.stored.stored_as(tile) }
     }
 }
 

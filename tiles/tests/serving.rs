@@ -152,6 +152,27 @@ async fn an_mbtiles_file_that_cannot_be_served_says_why() {
 }
 
 #[tokio::test]
+async fn bytes_that_others_packed_are_the_same_whatever_was_asked_for_before() {
+    let temporary = Temporary::new();
+    let set = both(&temporary);
+    let mut foreign = pack(&plain(&set, TileCoord::ROOT), Encoding::Gzip).unwrap();
+    // The operating system that packed it (RFC 1952, section 2.3).
+    foreign[9] ^= 1;
+    mbtiles(&temporary.path("foreign.mbtiles"), &[("format", "pbf")], &[(TileCoord::ROOT, &foreign)]);
+    for before in [&[][..], &["br"], &["br", "identity", "zstd"]] {
+        let (folder, router) = serve(&temporary.0, ServeOptions::default());
+        let version = folder.sets().current("foreign").unwrap().version().to_owned();
+        let url = format!("/tiles/foreign/{version}/0/0/0.mvt");
+        for accept in before {
+            assert_eq!(get(&router, &url, &[("accept-encoding", accept)]).await.status, 200);
+        }
+        let answer = get(&router, &url, &[("accept-encoding", "gzip")]).await;
+        assert_eq!(answer.header("content-encoding"), "gzip");
+        assert!(answer.body == foreign, "after {before:?}");
+    }
+}
+
+#[tokio::test]
 async fn images_are_served_as_they_are() {
     let temporary = Temporary::new();
     let image = b"\x89PNG\r\n\x1a\n and so on";

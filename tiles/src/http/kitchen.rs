@@ -114,7 +114,12 @@ impl Kitchen {
         let key = Key { version: order.version, tile: order.tile, encoding: Some(encoding) };
         let kitchen = Arc::clone(self);
         let work = async move {
-            let given = kitchen.given(order.clone(), encoding).await?;
+            // A tag names bytes, so those of the file are given whichever encoding was asked for before.
+            let given = if order.tiles.stored_as(order.tile) == Some(encoding) {
+                kitchen.render(order.clone(), encoding).await?
+            } else {
+                kitchen.given(order.clone(), encoding).await?
+            };
             if given.encoding == encoding || given.bytes.is_empty() {
                 return Ok(given);
             }
