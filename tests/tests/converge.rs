@@ -80,7 +80,7 @@ async fn edits_made_offline_arrive_and_conflicts_are_kept() {
 /// Who comes back is sent what it lacks, not the document.
 #[tokio::test]
 async fn who_reconnects_is_sent_only_the_difference() {
-    const ENTRIES: i64 = 5_000;
+    const ENTRIES: i64 = 10_000;
     const DIFFERENCE_BYTES_MAX: u64 = 5_000;
     let server = Server::start();
     let proxy = Proxy::start(server.port());
