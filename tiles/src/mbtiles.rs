@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::compress::Encoding;
@@ -43,8 +43,8 @@ pub enum MbTilesError {
     /// There is not a single tile.
     #[error("it holds no tiles")]
     Empty,
-    /// The metadata's `json` is none.
-    #[error("the row \"json\" of its metadata is not JSON: {0}")]
+    /// The metadata's `json` is no object of JSON.
+    #[error("the row \"json\" of its metadata is no JSON object: {0}")]
     Json(serde_json::Error),
 }
 
@@ -53,6 +53,10 @@ pub(crate) struct MbTiles {
     connections: Vec<Mutex<Connection>>,
     next: AtomicUsize,
 }
+
+/// The shallowest and the deepest zoom. SQLite looks into an index for one of the two at a time; asked for both at once,
+/// it reads all of it.
+const ZOOMS: &str = "SELECT (SELECT min(zoom_level) FROM tiles), (SELECT max(zoom_level) FROM tiles)";
 
 /// What the file says about itself.
 pub(crate) struct Said {
@@ -162,23 +166,23 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
 
 fn said(connection: &Connection) -> Result<Said, MbTilesError> {
     let text = |name: &str| -> Result<Option<String>, rusqlite::Error> {
-        let mut select = connection.prepare_cached("SELECT value FROM metadata WHERE name = ?1")?;
-        select.query_row([name], |row| row.get(0)).optional()
+        // The column need not have a type: a name may be a number. What is NULL is not said.
+        let mut select =
+            connection.prepare_cached("SELECT CAST(value AS TEXT) FROM metadata WHERE name = ?1")?;
+        Ok(select.query_row([name], |row| row.get(0)).optional()?.flatten())
     };
     let format = text("format")?.unwrap_or_else(|| "pbf".to_owned());
     let content = Content::of_format(&format).ok_or(MbTilesError::Format(format))?;
     let found: (Option<u8>, Option<u8>) =
-        connection.query_row("SELECT min(zoom_level), max(zoom_level) FROM tiles", (), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        connection.query_row(ZOOMS, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (Some(min), Some(max)) = found else { return Err(MbTilesError::Empty) };
-    let mut metadata = match text("json")? {
+    let mut metadata: Map<String, Value> = match text("json")? {
         Some(json) => serde_json::from_str(&json).map_err(MbTilesError::Json)?,
-        None => json!({}),
+        None => Map::new(),
     };
     for name in ["name", "attribution", "description", "generator"] {
         if let Some(value) = text(name)? {
-            metadata[name] = value.into();
+            metadata.insert(name.to_owned(), value.into());
         }
     }
     let bounds =
@@ -188,7 +192,8 @@ fn said(connection: &Connection) -> Result<Said, MbTilesError> {
     let [longitude, latitude, zoom] = center.unwrap_or([middle[0], middle[1], f64::from(min)]);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to zooms")]
     let center_zoom = zoom.clamp(f64::from(min), f64::from(max)) as u8;
-    Ok(Said { content, zooms: [min, max], bounds, center: [longitude, latitude], center_zoom, metadata })
+    let (center, metadata) = ([longitude, latitude], Value::Object(metadata));
+    Ok(Said { content, zooms: [min, max], bounds, center, center_zoom, metadata })
 }
 
 /// Exactly so many finite numbers with commas between them.
@@ -197,4 +202,26 @@ fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
         text.split(',').map(|number| number.trim().parse().ok()).collect::<Option<_>>()?;
     numbers.iter().all(|number| number.is_finite()).then_some(())?;
     numbers.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+    use super::*;
+
+    #[test]
+    fn the_zooms_are_looked_up_and_not_gathered() {
+        let file = Connection::open_in_memory().unwrap();
+        file.execute_batch(
+            "CREATE TABLE tiles (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, tile_data BLOB);
+             CREATE UNIQUE INDEX tile_index ON tiles (zoom_level, tile_column, tile_row);",
+        )
+        .unwrap();
+        let mut explained = file.prepare(&format!("EXPLAIN QUERY PLAN {ZOOMS}")).unwrap();
+        let steps = explained.query_map((), |row| row.get("detail")).unwrap();
+        let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
+        assert_eq!(steps.iter().filter(|step| step.starts_with("SEARCH tiles")).count(), 2, "{steps:?}");
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN tiles")), "{steps:?}");
+    }
 }

@@ -145,10 +145,28 @@ async fn an_mbtiles_file_that_cannot_be_served_says_why() {
     mbtiles(&path, &[("format", "pbf")], &[]);
     assert!(opened().contains("holds no tiles"), "{}", opened());
     std::fs::remove_file(&path).unwrap();
-    mbtiles(&path, &[("json", "{")], &[(TileCoord::ROOT, b"x")]);
-    assert!(opened().contains("not JSON"), "{}", opened());
+    for json in ["{", "[]", "\"x\"", "3"] {
+        mbtiles(&path, &[("name", "Wrong"), ("json", json)], &[(TileCoord::ROOT, b"x")]);
+        assert!(opened().contains("no JSON object"), "{json}: {}", opened());
+        std::fs::remove_file(&path).unwrap();
+    }
+    mbtiles(&path, &[], &[(TileCoord::ROOT, b"x")]);
     std::fs::write(temporary.path("wrong.mbtiles-wal"), "changes").unwrap();
     assert!(opened().contains("wal_checkpoint"), "{}", opened());
+}
+
+#[test]
+fn metadata_of_an_mbtiles_file_may_be_null_or_a_number() {
+    let temporary = Temporary::new();
+    let path = temporary.path("odd.mbtiles");
+    mbtiles(&path, &[], &[(TileCoord::ROOT, b"x")]);
+    let rows = "CREATE TABLE odd (name TEXT, value);
+        INSERT INTO odd VALUES ('name', 2026), ('json', NULL), ('bounds', NULL), ('attribution', NULL);
+        DROP TABLE metadata; ALTER TABLE odd RENAME TO metadata;";
+    Connection::open(&path).unwrap().execute_batch(rows).unwrap();
+    let set = TileSet::open(&path).unwrap();
+    assert_eq!((&set.metadata()["name"], set.metadata().get("attribution")), (&"2026".into(), None));
+    assert_eq!(set.facts().bounds[0], -180.0);
 }
 
 #[tokio::test]
