@@ -48,7 +48,10 @@ pub(super) struct FlatGeobuf<R> {
     columns: Arc<[Column]>,
     /// The geometry type of all features; 0 when each says its own.
     kind: u8,
+    /// So many came.
     features: u64,
+    /// So many are to come; 0 when the file does not know.
+    promised: u64,
 }
 
 impl<R: Read + Send> FlatGeobuf<R> {
@@ -79,6 +82,7 @@ impl<R: Read + Send> FlatGeobuf<R> {
             columns: header.columns.into(),
             kind: header.kind,
             features: 0,
+            promised: header.features,
         })
     }
 }
@@ -197,6 +201,10 @@ impl<R: Read + Send> Source for FlatGeobuf<R> {
             tables.push(table);
         }
         if tables.is_empty() {
+            // A file that was cut between two features ends like a whole one.
+            if self.features < self.promised {
+                return Err(fault_of(&self.origin, self.features, CUT.into()));
+            }
             return Ok(None);
         }
         let (first, columns, kind) = (self.features, Arc::clone(&self.columns), self.kind);
