@@ -104,6 +104,26 @@ fn what_cannot_be_built_is_refused_at_once() {
 }
 
 #[test]
+fn neither_an_input_nor_another_archives_cells_are_overwritten() {
+    let folder = Folder::new();
+    let square = write(&folder, "a.geojson", SQUARE);
+    std::fs::write(folder.path("roads.cells"), "another's").unwrap();
+    let options = BuildOptions { archive_zoom: Some(14), ..BuildOptions::default() };
+    for out in ["a.geojson", "roads.v2", "roads.cells", "roads", ".pmtiles"] {
+        let refused = build(std::slice::from_ref(&square), &folder.path(out), &options, &()).unwrap_err();
+        assert!(matches!(&refused, BuildError::Ending(path) if *path == folder.path(out)), "{refused}");
+    }
+    for (input, out) in [("b.pmtiles", "b.pmtiles"), ("b.cells", "b.pmtiles"), ("b.cells", "./b.pmtiles")] {
+        let layers = [square.clone(), write(&folder, input, SQUARE)];
+        let refused = build(&layers, &folder.path(out), &options, &()).unwrap_err();
+        assert!(matches!(&refused, BuildError::Overwrites(path) if *path == folder.path(input)), "{refused}");
+        assert_eq!(std::fs::read_to_string(folder.path(input)).unwrap(), SQUARE);
+    }
+    assert_eq!(std::fs::read_to_string(folder.path("a.geojson")).unwrap(), SQUARE);
+    assert_eq!(std::fs::read_to_string(folder.path("roads.cells")).unwrap(), "another's");
+}
+
+#[test]
 fn archive_and_cells_have_to_belong_together() {
     let folder = Folder::new();
     let [a, b] = [folder.path("a.pmtiles"), folder.path("b.pmtiles")];

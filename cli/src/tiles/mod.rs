@@ -35,7 +35,7 @@ pub(crate) struct Build {
     /// A layer of another name, or of several files.
     #[arg(long = "layer", value_name = "NAME=FILE,...", value_parser = layer)]
     layers: Vec<Layer>,
-    /// The PMTiles archive to write. The cells are written beside it.
+    /// The PMTiles archive to write, NAME.pmtiles. The cells are written beside it.
     #[arg(short, long, required_unless_present = "dry_run")]
     output: Option<PathBuf>,
     /// Only say what would be built, when all that is needed for it is there.

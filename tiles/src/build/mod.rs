@@ -83,6 +83,12 @@ pub enum BuildError {
     /// A layer without a name.
     #[error("a layer has no name")]
     NoName,
+    /// The cells lie beside the archive under the same name with another ending; another archive's could be hit.
+    #[error("{}: the output is a PMTiles archive: give it a name that ends in .pmtiles", .0.display())]
+    Ending(PathBuf),
+    /// The build would replace what it reads.
+    #[error("{}: this input would be overwritten by the archive or its cells: give the output another name", .0.display())]
+    Overwrites(PathBuf),
     /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -117,10 +123,10 @@ pub fn cells_path(archive: &Path) -> PathBuf {
     archive.with_extension("cells")
 }
 
-/// Builds `out` and, when the set goes deeper than its archive, the cells beside it.
+/// Builds `out`, a name that ends in `.pmtiles`, and, when the set goes deeper than its archive, the cells beside it.
 ///
 /// # Errors
-/// When a file cannot be read or written, or is not GeoJSON at all. Bad features are skipped and reported instead.
+/// When a file cannot be read or written, or is not GeoJSON at all, or the output would replace an input. Bad features are skipped and reported instead.
 ///
 /// ```
 /// use watersmeet_tiles::{BuildOptions, Layer, TileSet, build};
@@ -140,9 +146,30 @@ pub fn build(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuildReport, BuildError> {
+    check_output(layers, out)?;
     let mut files = opened(layers, options)?;
     let mut sources: Vec<&mut dyn Source> = files.iter_mut().map(|file| &mut **file as _).collect();
     build_from(&mut sources, out, options, progress)
+}
+
+/// Whether neither the archive nor its cells take the place of an input.
+fn check_output(layers: &[Layer], out: &Path) -> Result<(), BuildError> {
+    check_ending(out)?;
+    // What is not there yet cannot be an input.
+    let written: Vec<_> =
+        [out.to_owned(), cells_path(out)].iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
+    let mut inputs = layers.iter().flat_map(|layer| &layer.paths);
+    match inputs.find(|input| fs::canonicalize(input).is_ok_and(|input| written.contains(&input))) {
+        Some(input) => Err(BuildError::Overwrites(input.clone())),
+        None => Ok(()),
+    }
+}
+
+fn check_ending(out: &Path) -> Result<(), BuildError> {
+    match out.extension() {
+        Some(ending) if ending == "pmtiles" => Ok(()),
+        _ => Err(BuildError::Ending(out.to_owned())),
+    }
 }
 
 /// Checks options and opens all files, as a build would, without building.
@@ -181,6 +208,7 @@ pub fn build_from(
     progress: &dyn Progress,
 ) -> Result<BuildReport, BuildError> {
     options.check()?;
+    check_ending(out)?;
     in_order_of_layers(sources)?;
     let workplace = Workplace::new(out)?;
     let mut report = BuildReport::default();
