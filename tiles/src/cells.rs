@@ -31,7 +31,7 @@ use crate::packed::{Fields, Kind, Packed, PackedFeature, PackedLayer, Part, Word
 use crate::varint::{Cursor, Malformed, put_varint, zigzag};
 
 /// The first byte of every cell.
-const REVISION: u8 = 2;
+pub(crate) const REVISION: u8 = 2;
 
 /// Cells are not divided below this zoom: a place where so much lies would be written again for every zoom.
 pub const CELL_ZOOM_MAX: u8 = 16;

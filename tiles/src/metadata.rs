@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use crate::archive::TileKind;
 use crate::build::layers::LayerSummary;
 use crate::build::walk::CELL_ENCODING;
+use crate::cells;
 use crate::compress::Encoding;
 use crate::coord::{Bounds, Point, WORLD, WORLD_BITS};
 use crate::options::{BuildOptions, RenderOptions};
@@ -30,6 +31,14 @@ pub(crate) struct Ours {
     pub(crate) archive_zoom: u8,
     /// What decides a tile's bytes.
     pub(crate) render: RenderOptions,
+    /// How the cells' bytes are laid out.
+    #[serde(default = "unsaid_revision")]
+    pub(crate) cells: u8,
+}
+
+/// The revision of the cells of archives that do not say theirs: the last one before they did.
+fn unsaid_revision() -> u8 {
+    2
 }
 
 /// What both files of a set say about it.
@@ -102,6 +111,7 @@ impl About {
             content: content.to_owned(),
             archive_zoom: self.archive_zoom,
             render: self.render.clone(),
+            cells: cells::REVISION,
         };
         let mut metadata = json!({
             "name": self.name,

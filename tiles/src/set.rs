@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::build::cells_path;
+use crate::cells;
 use crate::compress::{Encoding, unpack};
 use crate::content::Content;
 use crate::coord::{Bounds, TileCoord};
@@ -66,6 +67,18 @@ pub enum OpenError {
     /// Archive and cells come from different builds.
     #[error("{}: these cells belong to another build of the archive; build the set again", .0.display())]
     CellsOfAnother(PathBuf),
+    /// Another version of this program built the cells, and lays them out differently.
+    #[error(
+        "{}: these cells are of revision {revision}, and only revision {} is read; build the set again",
+        path.display(),
+        cells::REVISION
+    )]
+    CellsOfAnotherRevision {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        revision: u8,
+    },
     /// Our part of the metadata is broken.
     #[error("{}: the archive's metadata is broken: {error}", path.display())]
     Metadata {
@@ -444,12 +457,15 @@ fn open_cells(path: &Path, ours: Ours) -> Result<Dynamic<FileReader>, OpenError>
     if !beside.exists() {
         return Err(OpenError::CellsMissing(beside));
     }
-    let cells = open_archive(&beside)?;
-    let metadata = cells.metadata().map_err(|error| OpenError::Archive { path: beside.clone(), error })?;
+    let archive = open_archive(&beside)?;
+    let metadata = archive.metadata().map_err(|error| OpenError::Archive { path: beside.clone(), error })?;
     if self::ours(&beside, &metadata)?.is_none_or(|theirs| theirs != ours) {
         return Err(OpenError::CellsOfAnother(beside));
     }
-    Ok(Dynamic::new(cells, ours.archive_zoom, ours.render))
+    if ours.cells != cells::REVISION {
+        return Err(OpenError::CellsOfAnotherRevision { path: beside, revision: ours.cells });
+    }
+    Ok(Dynamic::new(archive, ours.archive_zoom, ours.render))
 }
 
 /// What we wrote into the metadata; `None` in archives of others.

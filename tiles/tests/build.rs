@@ -4,12 +4,16 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{Folder, Random, built, feature, plain};
+use watersmeet_tiles::archive::Archive;
+use watersmeet_tiles::compress::{Encoding, pack};
 use watersmeet_tiles::decode;
 use watersmeet_tiles::source::Shape;
 use watersmeet_tiles::{
-    BuildError, BuildOptions, Layer, OpenError, OptionsError, RenderOptions, TileCoord, TileSet, Value,
-    build, show,
+    BuildError, BuildOptions, FileReader, Layer, OpenError, OptionsError, RenderOptions, TileCoord, TileSet,
+    Value, build, show,
 };
 
 const SQUARE: &str = r#"{"type":"Feature","id":"sq","properties":{"a":1},"geometry":{"type":"Polygon","coordinates":[[[0,0],[10,0],[10,10],[0,10],[0,0]]]}}"#;
@@ -136,6 +140,36 @@ fn archive_and_cells_have_to_belong_together() {
     assert!(matches!(TileSet::open(&folder.path("b.cells")), Err(OpenError::NoTiles(_))));
     std::fs::write(&a, "rubbish").unwrap();
     assert!(TileSet::open(&a).is_err_and(|error| error.to_string().contains("a.pmtiles")));
+}
+
+/// Puts this revision of cells into the metadata of an archive or its cells: behind all else, where the header finds it.
+fn say_revision(path: &Path, revision: Option<u8>) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let mut metadata = Archive::open(FileReader::open(path).unwrap()).unwrap().metadata().unwrap();
+    let ours = metadata["watersmeet"].as_object_mut().unwrap();
+    assert!(ours.remove("cells").is_some());
+    ours.extend(revision.map(|revision| ("cells".to_owned(), revision.into())));
+    let packed = pack(metadata.to_string().as_bytes(), Encoding::Gzip).unwrap();
+    let place = [bytes.len(), packed.len()].map(|number| (number as u64).to_le_bytes()).concat();
+    bytes[24..40].copy_from_slice(&place);
+    bytes.extend(packed);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn cells_of_another_revision_are_refused_when_they_are_opened() {
+    let folder = Folder::new();
+    let files = [folder.path("a.pmtiles"), folder.path("a.cells")];
+    let open_with = |revision| {
+        built(&files[0], &BuildOptions::default(), Random(1).map([0.0, 0.0]));
+        files.iter().for_each(|file| say_revision(file, revision));
+        TileSet::open(&files[0]).map(|_| ())
+    };
+    let refused = open_with(Some(1)).unwrap_err();
+    assert!(matches!(&refused, OpenError::CellsOfAnotherRevision { revision: 1, .. }), "{refused}");
+    assert!(refused.to_string().contains("a.cells") && refused.to_string().contains("build the set again"));
+    open_with(Some(2)).unwrap();
+    open_with(None).unwrap();
 }
 
 #[test]
