@@ -16,7 +16,8 @@ use crate::set::TileSet;
 use crate::sets::{Sets, SetsError, archives_in, check_name};
 use crate::warm::warm_path;
 
-/// See the [module](self). Clones are the same folder.
+/// A folder of tile sets that is looked at again and again: what has changed in it is served without a restart. Clones are the
+/// same folder.
 #[derive(Clone)]
 pub struct Folder(Arc<Shared>);
 

@@ -19,7 +19,7 @@ use crate::coord::TileCoord;
 /// So many tiles of a set are counted at once.
 pub const HOT_TILES_MAX: usize = 8_192;
 
-/// Counts of requests by tile. See the [module](self).
+/// Counts of requests by tile, in bounded memory.
 #[derive(Debug, Default)]
 pub struct Hot(Mutex<Counts>);
 
