@@ -157,8 +157,8 @@ impl Task {
         for _ in 0..MESSAGES_AT_ONCE {
             match next {
                 Some(Some(Ok(message))) => self.take_in(&message),
-                Some(Some(Err(error))) => return self.down(Some(error.to_string())),
-                Some(None) => return self.down(None),
+                Some(Some(Err(error))) => return self.ended(Some(error.to_string())),
+                Some(None) => return self.ended(None),
                 None => return,
             }
             next = match &mut self.link {
@@ -176,6 +176,14 @@ impl Task {
         if let Message::Binary(frame) = message {
             self.heard = true;
             self.shared.lock().core.received(now(), frame, random());
+        }
+    }
+
+    /// The connection has ended. What came before counts: it may have said why.
+    fn ended(&mut self, why: Option<String>) {
+        self.act();
+        if matches!(self.link, Link::Up(_)) {
+            self.down(why);
         }
     }
 
