@@ -102,7 +102,7 @@ test("a bare page needs nothing but the set's style", async () => {
 
 /** Waits until the map has drawn all that it has to draw. */
 async function idle(page) {
-  await page.waitForFunction(() => globalThis.map?.loaded());
+  await page.waitForFunction(() => globalThis.map?.loaded?.());
   await page.evaluate(() => new Promise((resolve) => {
     map.once("idle", resolve);
     map.triggerRepaint();
