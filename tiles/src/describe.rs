@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::archive::{Archive, ArchiveError};
 use crate::coord::TileCoord;
 use crate::hot::{Hot, hot_path};
+use crate::open::OpenError;
 use crate::report::Size;
-use crate::set::{OpenError, TileSet};
+use crate::set::TileSet;
 
 /// So many of the tiles that are asked for most are shown.
 const HOTTEST_SHOWN: usize = 10;

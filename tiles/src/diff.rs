@@ -20,8 +20,9 @@ use crate::content::Content;
 use crate::coord::TileCoord;
 use crate::decode::{self, DecodedFeature, DecodedValue};
 use crate::error::TileError;
+use crate::open::OpenError;
 use crate::report::Size;
-use crate::set::{OpenError, Tile, TileSet};
+use crate::set::{Tile, TileSet};
 
 /// So many tiles that differ are named.
 pub const TILES_NAMED_MAX: usize = 20;

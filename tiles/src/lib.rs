@@ -46,6 +46,7 @@ mod layers;
 #[cfg(feature = "mbtiles")]
 mod mbtiles;
 mod metadata;
+mod open;
 mod options;
 pub mod packed;
 pub mod project;
@@ -76,6 +77,7 @@ pub use hot::{HOT_TILES_MAX, Hot, hot_path};
 pub use http::{ServeOptions, TileServer, router};
 #[cfg(feature = "mbtiles")]
 pub use mbtiles::MbTilesError;
+pub use open::OpenError;
 pub use options::{
     ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, CELL_BYTES_DEFAULT, MAX_ZOOM_DEFAULT, MAX_ZOOM_MAX,
     MEMORY_BYTES_DEFAULT, OptionsError, RenderOptions,
@@ -83,7 +85,7 @@ pub use options::{
 pub use reader::{ByteReader, FileReader};
 pub use report::{BuildReport, EXAMPLES_MAX, LayerReport, Progress, Skipped, Stage, ZoomReport};
 pub use select::{Filter, FilterError, Kind, Selection};
-pub use set::{Facts, OpenError, Tile, TileSet, Tiles};
+pub use set::{Facts, Tile, TileSet, Tiles};
 pub use sets::{NAME_BYTES_MAX, OLD_VERSIONS_KEPT, Sets, SetsError};
 pub use source::{CsvColumns, STDIN, Source};
 pub use varint::Malformed;

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::Xxh3;
 
-use crate::archive::TileKind;
+use crate::archive::{Archive, TileKind};
 use crate::build::layers::LayerSummary;
 use crate::build::walk::CELL_ENCODING;
 use crate::cells;
@@ -17,6 +17,7 @@ use crate::compress::Encoding;
 use crate::coord::{Bounds, Point, WORLD, WORLD_BITS};
 use crate::options::{BuildOptions, RenderOptions};
 use crate::project::degrees;
+use crate::reader::ByteReader;
 use crate::render::RENDERER_REVISION;
 
 /// The member of the metadata that is ours.
@@ -159,9 +160,13 @@ pub(crate) fn content(hashes: impl Iterator<Item = (u64, u128)>, about: &About) 
     short(hasher.digest128())
 }
 
-/// The version under which a set is served: its content and the code that renders the rest of it.
-pub(crate) fn version(content: &str) -> String {
-    short(xxh3_128(format!("{content} rendered by revision {RENDERER_REVISION}").as_bytes()))
+/// The version under which a set is served: its content, the code that renders the rest of it, and which of its tiles
+/// the archive has: of two archives of one build, one may be an extract.
+pub(crate) fn version<R: ByteReader>(content: &str, archive: &Archive<R>) -> String {
+    let mut hasher = Xxh3::new();
+    hasher.update(format!("{content} rendered by revision {RENDERER_REVISION}").as_bytes());
+    archive.hash_contents(&mut hasher);
+    short(hasher.digest128())
 }
 
 fn short(hash: u128) -> String {

@@ -1,7 +1,7 @@
 //! Bytes by range: what an archive needs of the place where it lies.
 //!
-//! One idea: two methods, so that a file, memory, or an object store by HTTP range can all hold an archive. Files are
-//! read by position, not mapped: a mapped file that someone truncates kills the process. Not here: caching.
+//! One idea: a length and a range are all it takes, so that a file, memory, or an object store by HTTP range can all hold
+//! an archive. Files are read by position, not mapped: a mapped file that someone truncates kills the process. Not here: caching.
 
 use std::fs::File;
 use std::io;
@@ -22,6 +22,12 @@ pub trait ByteReader: Send + Sync {
     /// # Errors
     /// `UnexpectedEof` when the range reaches beyond the end, otherwise what the system says.
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
+
+    /// What these bytes are called where they lie, another name than any others that ever have their place; `None` where
+    /// bytes have no name.
+    fn etag(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A file that is read by position. It stays readable when another file takes its name.
@@ -35,7 +41,10 @@ impl FileReader {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        Self::of(File::open(path)?)
+    }
+
+    pub(crate) fn of(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self { file, length })
     }
@@ -100,6 +109,10 @@ impl<R: ByteReader + ?Sized> ByteReader for std::sync::Arc<R> {
 
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
         (**self).read_at(position, length)
+    }
+
+    fn etag(&self) -> Option<&str> {
+        (**self).etag()
     }
 }
 

@@ -1,21 +1,15 @@
 //! A tile set that can be served: its archive, its cells, and the version that names its bytes.
 //!
 //! One idea: whoever asks for a tile need not know whether it lies in an archive, in a side file or is yet to be
-//! rendered. Not here: several sets, or several versions of one (see [`Sets`](crate::Sets)).
+//! rendered. Not here: how one is opened (`open.rs`); several sets, or several versions of one (see
+//! [`Sets`](crate::Sets)).
 
-#[cfg(feature = "mbtiles")]
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use thiserror::Error;
-use xxhash_rust::xxh3::Xxh3;
 
-use crate::archive::{Archive, ArchiveError};
-use crate::build::cells_path;
-use crate::cells;
+use crate::archive::Archive;
 use crate::compress::{Encoding, unpack};
 use crate::content::Content;
 use crate::coord::{Bounds, TileCoord};
@@ -23,79 +17,9 @@ use crate::dynamic::Dynamic;
 use crate::error::TileError;
 use crate::layers;
 #[cfg(feature = "mbtiles")]
-use crate::mbtiles::{MbTiles, MbTilesError};
-use crate::metadata::{OURS, Ours, version};
-use crate::options::OptionsError;
+use crate::mbtiles::MbTiles;
 use crate::project::position;
-use crate::reader::{ByteReader, FileReader};
-use crate::warm::open_warm;
-
-/// Why a set cannot be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// A file cannot be read.
-    #[error("{}: {error}", path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A file is not an archive, or a broken one.
-    #[error("{}: {error}", path.display())]
-    Archive {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: ArchiveError,
-    },
-    /// A file is not an `MBTiles` file, or a broken one.
-    #[cfg(feature = "mbtiles")]
-    #[error("{}: {error}", path.display())]
-    MbTiles {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: MbTilesError,
-    },
-    /// The archive holds something else than tiles that browsers show.
-    #[error("{}: the archive holds neither vector tiles nor PNG, JPEG, WebP or AVIF images", .0.display())]
-    NoTiles(PathBuf),
-    /// The archive was built to be continued by cells, and there are none.
-    #[error("{}: the set's cells are missing; keep both files together, or build the set again", .0.display())]
-    CellsMissing(PathBuf),
-    /// Archive and cells come from different builds.
-    #[error("{}: these cells belong to another build of the archive; build the set again", .0.display())]
-    CellsOfAnother(PathBuf),
-    /// Another version of this program built the cells, and lays them out differently.
-    #[error(
-        "{}: these cells are of revision {revision}, and only revision {} is read; build the set again",
-        path.display(),
-        cells::REVISION
-    )]
-    CellsOfAnotherRevision {
-        /// Which file.
-        path: PathBuf,
-        /// What it says.
-        revision: u8,
-    },
-    /// Our part of the metadata is broken.
-    #[error("{}: the archive's metadata is broken: {error}", path.display())]
-    Metadata {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: serde_json::Error,
-    },
-    /// The options in the metadata contradict each other.
-    #[error("{}: {error}", path.display())]
-    Options {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with them.
-        error: OptionsError,
-    },
-}
+use crate::reader::ByteReader;
 
 /// A tile's bytes and how they are packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,8 +73,8 @@ impl<R: ByteReader> Tiles for Dynamic<R> {
 }
 
 /// Where a set's tiles lie.
-enum Stored {
-    Archive(Box<Archive<FileReader>>),
+pub(crate) enum Stored {
+    Archive(Box<Archive<Arc<dyn ByteReader>>>),
     #[cfg(feature = "mbtiles")]
     MbTiles(MbTiles),
 }
@@ -196,9 +120,9 @@ pub struct Facts {
 /// A set that can be served.
 pub struct TileSet {
     stored: Stored,
-    dynamic: Option<Dynamic<FileReader>>,
+    dynamic: Option<Dynamic<Arc<dyn ByteReader>>>,
     /// What is asked for most, of all zooms.
-    warm: Option<Archive<FileReader>>,
+    pub(crate) warm: Option<Archive<Arc<dyn ByteReader>>>,
     facts: Facts,
     /// The bounds in world units; `None` when they say nothing.
     area: Option<Bounds>,
@@ -237,70 +161,9 @@ impl Tiles for TileSet {
 }
 
 impl TileSet {
-    /// Opens an archive and, if it was built to be continued, the cells beside it. Archives of others are fine, too:
-    /// they go as deep as they go. With the feature `mbtiles`, a file `NAME.mbtiles` is opened as one.
-    ///
-    /// # Errors
-    /// When a file is missing or broken, or the two do not belong together.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        #[cfg(feature = "mbtiles")]
-        if path.extension().is_some_and(|ending| ending == "mbtiles") {
-            return Self::open_mbtiles(path);
-        }
-        let archive = open_archive(path)?;
-        let header = archive.header();
-        let content = Content::of_kind(header.kind).ok_or_else(|| OpenError::NoTiles(path.to_owned()))?;
-        let metadata =
-            archive.metadata().map_err(|error| OpenError::Archive { path: path.to_owned(), error })?;
-        let ours = ours(path, &metadata)?;
-        let version = match &ours {
-            Some(ours) => version(&ours.content),
-            None => fingerprint(path)?,
-        };
-        let mut facts = Facts {
-            content,
-            min_zoom: header.min_zoom,
-            max_zoom: header.max_zoom,
-            bounds: header.bounds,
-            center: header.center,
-            center_zoom: header.center_zoom,
-            metadata,
-        };
-        let dynamic = match ours {
-            Some(ours) if ours.render.max_zoom > ours.archive_zoom => Some(open_cells(path, ours)?),
-            _ => None,
-        };
-        if let Some(dynamic) = &dynamic {
-            facts.max_zoom = dynamic.max_zoom();
-        }
-        let warm = open_warm(path, &version);
-        Ok(Self { warm, ..Self::new(Stored::Archive(Box::new(archive)), dynamic, facts, version) })
-    }
-
-    #[cfg(feature = "mbtiles")]
-    fn open_mbtiles(path: &Path) -> Result<Self, OpenError> {
-        if let Err(error) = fs::File::open(path) {
-            return Err(OpenError::Io { path: path.to_owned(), error });
-        }
-        let (file, said) =
-            MbTiles::open(path).map_err(|error| OpenError::MbTiles { path: path.to_owned(), error })?;
-        let facts = Facts {
-            content: said.content,
-            min_zoom: said.zooms[0],
-            max_zoom: said.zooms[1],
-            bounds: said.bounds,
-            center: said.center,
-            center_zoom: said.center_zoom,
-            metadata: said.metadata,
-        };
-        let version = fingerprint(path)?;
-        let warm = open_warm(path, &version);
-        Ok(Self { warm, ..Self::new(Stored::MbTiles(file), None, facts, version) })
-    }
-
-    fn new(
+    pub(crate) fn new(
         stored: Stored,
-        dynamic: Option<Dynamic<FileReader>>,
+        dynamic: Option<Dynamic<Arc<dyn ByteReader>>>,
         facts: Facts,
         name_of_version: String,
     ) -> Self {
@@ -383,7 +246,7 @@ impl TileSet {
 
     /// The archive with the pre-rendered zooms; `None` when the tiles lie in an `MBTiles` file.
     #[must_use]
-    pub fn archive(&self) -> Option<&Archive<FileReader>> {
+    pub fn archive(&self) -> Option<&Archive<Arc<dyn ByteReader>>> {
         match &self.stored {
             Stored::Archive(archive) => Some(archive),
             #[cfg(feature = "mbtiles")]
@@ -401,13 +264,13 @@ impl TileSet {
 
     /// What renders the deeper zooms, if there are any.
     #[must_use]
-    pub fn dynamic(&self) -> Option<&Dynamic<FileReader>> {
+    pub fn dynamic(&self) -> Option<&Dynamic<Arc<dyn ByteReader>>> {
         self.dynamic.as_ref()
     }
 
     /// The archive of warm tiles, if there is one of this version.
     #[must_use]
-    pub fn warm(&self) -> Option<&Archive<FileReader>> {
+    pub fn warm(&self) -> Option<&Archive<Arc<dyn ByteReader>>> {
         self.warm.as_ref()
     }
 
@@ -445,71 +308,4 @@ fn area([west, south, east, north]: [f64; 4]) -> Option<Bounds> {
         max: crate::coord::Point { x: max.x + slack, y: max.y + slack },
     };
     (min.x < max.x && min.y < max.y).then_some(bounds)
-}
-
-fn open_archive(path: &Path) -> Result<Archive<FileReader>, OpenError> {
-    let reader = FileReader::open(path).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
-    Archive::open(reader).map_err(|error| OpenError::Archive { path: path.to_owned(), error })
-}
-
-fn open_cells(path: &Path, ours: Ours) -> Result<Dynamic<FileReader>, OpenError> {
-    let beside = cells_path(path);
-    if !beside.exists() {
-        return Err(OpenError::CellsMissing(beside));
-    }
-    let archive = open_archive(&beside)?;
-    let metadata = archive.metadata().map_err(|error| OpenError::Archive { path: beside.clone(), error })?;
-    if self::ours(&beside, &metadata)?.is_none_or(|theirs| theirs != ours) {
-        return Err(OpenError::CellsOfAnother(beside));
-    }
-    if ours.cells != cells::REVISION {
-        return Err(OpenError::CellsOfAnotherRevision { path: beside, revision: ours.cells });
-    }
-    Ok(Dynamic::new(archive, ours.archive_zoom, ours.render))
-}
-
-/// What we wrote into the metadata; `None` in archives of others.
-fn ours(path: &Path, metadata: &Value) -> Result<Option<Ours>, OpenError> {
-    let Some(ours) = metadata.get(OURS) else { return Ok(None) };
-    let ours: Ours = serde_json::from_value(ours.clone())
-        .map_err(|error| OpenError::Metadata { path: path.to_owned(), error })?;
-    ours.render.check().map_err(|error| OpenError::Options { path: path.to_owned(), error })?;
-    Ok(Some(ours))
-}
-
-/// Files up to this size are read whole to name them.
-const READ_WHOLE_MAX: u64 = 64 << 20;
-
-/// Of larger ones, their ends and so many pieces in between are read.
-const PIECES: u64 = 256;
-
-/// In bytes.
-const PIECE: usize = 16 << 10;
-
-/// What names a file that does not name its content itself: its length and its bytes. Of a large file, which takes
-/// minutes to read, only some are, always the same ones: a header, which has the length of every part, the directory
-/// behind it, and pieces all over the file. Another build of a map differs in those; a file that is changed in place, in
-/// a few bytes and with its length kept, may not, and is not to be served under the same name.
-fn fingerprint(path: &Path) -> Result<String, OpenError> {
-    let named = || -> io::Result<u64> {
-        let file = FileReader::open(path)?;
-        let length = file.length()?;
-        let mut hasher = Xxh3::new();
-        hasher.update(&length.to_le_bytes());
-        let step = if length <= READ_WHOLE_MAX { PIECE as u64 } else { length / PIECES };
-        let mut position = 0;
-        while position < length {
-            let piece = usize::try_from(length - position).unwrap_or(PIECE).min(PIECE);
-            hasher.update(&file.read_at(position, piece)?);
-            position += step;
-        }
-        if length > READ_WHOLE_MAX {
-            hasher.update(&file.read_at(length - PIECE as u64, PIECE)?);
-        }
-        Ok(hasher.digest())
-    };
-    match named() {
-        Ok(hash) => Ok(format!("{hash:016x}")),
-        Err(error) => Err(OpenError::Io { path: path.to_owned(), error }),
-    }
 }

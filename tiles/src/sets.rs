@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use thiserror::Error;
 
 use crate::hot::Hot;
-use crate::set::{OpenError, TileSet, version_number};
+use crate::open::OpenError;
+use crate::set::{TileSet, version_number};
 
 /// How many versions of a set are kept beside the current one unless told otherwise.
 pub const OLD_VERSIONS_KEPT: usize = 2;

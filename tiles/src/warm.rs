@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde_json::json;
@@ -20,9 +21,10 @@ use crate::compress::{CompressError, Encoding, pack, unpack};
 use crate::coord::TileCoord;
 use crate::error::TileError;
 use crate::hot::{HOT_TILES_MAX, Hot, hot_path};
-use crate::reader::FileReader;
+use crate::open::OpenError;
+use crate::reader::{ByteReader, FileReader};
 use crate::report::Size;
-use crate::set::{OpenError, TileSet, Tiles};
+use crate::set::{TileSet, Tiles};
 
 /// The member of the metadata that names the version.
 const VERSION: &str = "watersmeet_warm";
@@ -170,14 +172,14 @@ fn to_bytes<'a>(
 
 /// The warm tiles beside an archive, if there are any of this version. Whatever is wrong with the file, the set is
 /// served without it.
-pub(crate) fn open_warm(archive: &Path, version: &str) -> Option<Archive<FileReader>> {
+pub(crate) fn open_warm(archive: &Path, version: &str) -> Option<Archive<Arc<dyn ByteReader>>> {
     let path = warm_path(archive);
     let reader = match FileReader::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         reader => reader,
     };
     let opened = reader.map_err(ArchiveError::from).and_then(|reader| {
-        let warm = Archive::open(reader)?;
+        let warm = Archive::open(Arc::new(reader) as Arc<dyn ByteReader>)?;
         let belongs = warm.metadata()?[VERSION].as_str() == Some(version);
         Ok(Some(warm).filter(|warm| belongs && warm.encoding() == Encoding::Brotli))
     });

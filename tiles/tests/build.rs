@@ -201,6 +201,27 @@ fn the_version_follows_content_and_options_but_not_the_name() {
     assert_ne!(one, version("five.pmtiles", 1, |options| options.archive_zoom = Some(5)));
 }
 
+/// Programs that cut a piece out of an archive leave its metadata as they are, with the name of its content.
+#[test]
+fn a_piece_of_an_archive_is_another_version() {
+    let folder = Folder::new();
+    let (whole, piece) = (folder.path("whole.pmtiles"), folder.path("piece.pmtiles"));
+    built(&whole, &BuildOptions::default(), Random(1).map([0.0, 0.0]));
+    std::fs::copy(folder.path("whole.cells"), folder.path("piece.cells")).unwrap();
+    let version = TileSet::open(&whole).unwrap().version().to_owned();
+    let bytes = std::fs::read(&whole).unwrap();
+    let changed = |at: usize, by: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = bytes[at].wrapping_sub(by);
+        std::fs::write(&piece, bytes).unwrap();
+        TileSet::open(&piece).unwrap().version().to_owned()
+    };
+    assert_eq!(changed(0, 0), version);
+    // The header's number of tiles, its deepest zoom, and its western edge.
+    let pieces = [changed(72, 1), changed(101, 1), changed(105, 255)];
+    assert!(!pieces.contains(&version) && pieces[0] != pieces[1] && pieces[1] != pieces[2], "{pieces:?}");
+}
+
 #[test]
 fn points_are_thinned_by_their_rank_and_the_report_says_so() {
     let folder = Folder::new();

@@ -6,6 +6,9 @@
 
 use crate::varint::{Cursor, Malformed, put_varint};
 
+/// How many entries one directory may have: far more than writers put into one, and 24 MiB in memory.
+const ENTRIES_MAX: usize = 1 << 20;
+
 /// A run of tiles with the same bytes, or, with a run length of 0, a leaf directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -42,6 +45,9 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Vec<Entry>, Malformed> {
     let mut cursor = Cursor(bytes);
     // An entry takes at least a byte in each of the four columns.
     let count = cursor.count(4, "the number of entries")?;
+    if count > ENTRIES_MAX {
+        return Err(Malformed::TooLarge("the number of entries"));
+    }
     let mut entries = vec![Entry { number: 0, offset: 0, length: 0, run_length: 0 }; count];
     let mut number = 0_u64;
     for entry in &mut entries {

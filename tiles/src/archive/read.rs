@@ -3,12 +3,14 @@
 //! One idea: nothing in an archive is believed. Lengths are checked against the file before memory is taken, leaves
 //! may only lead to leaves a few times, and what is broken is an error that says what. Not here: caching of tiles.
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
+use moka::sync::Cache;
 use thiserror::Error;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::directory::{self, Entry};
 use super::header::{HEADER_BYTES, Header, Range};
@@ -22,8 +24,8 @@ const DEPTH_MAX: usize = 4;
 /// How many leaf directories an archive may have: as many as all tiles of zoom 16 need in leaves of 4,096.
 const LEAVES_MAX: usize = 1 << 20;
 
-/// How many leaf directories are kept in memory; beyond that they are read again.
-const LEAVES_KEPT_MAX: usize = 256;
+/// How many bytes of leaf directories are kept in memory; beyond that they are read again.
+const LEAVES_BYTES_MAX: u64 = 32 << 20;
 
 /// Why an archive cannot be read.
 #[derive(Debug, Error)]
@@ -74,7 +76,7 @@ pub struct Archive<R> {
     internal: Encoding,
     encoding: Encoding,
     root: Vec<Entry>,
-    leaves: Mutex<HashMap<u64, Arc<Vec<Entry>>>>,
+    leaves: Cache<Place, Arc<Vec<Entry>>, RandomState>,
 }
 
 impl<R: ByteReader> Archive<R> {
@@ -91,7 +93,32 @@ impl<R: ByteReader> Archive<R> {
         };
         let root = unpack(&read(&reader, header.root)?, internal)?;
         let root = directory::from_bytes(&root).map_err(ArchiveError::Directory)?;
-        Ok(Self { reader, header, internal, encoding, root, leaves: Mutex::default() })
+        let weigh = |_: &Place, leaf: &Arc<Vec<Entry>>| {
+            u32::try_from(size_of_val(leaf.as_slice()) + size_of::<Entry>()).unwrap_or(u32::MAX)
+        };
+        let leaves = Cache::builder().max_capacity(LEAVES_BYTES_MAX).weigher(weigh);
+        let leaves = leaves.build_with_hasher(RandomState::default());
+        Ok(Self { reader, header, internal, encoding, root, leaves })
+    }
+
+    /// Where the archive lies.
+    pub(crate) fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// Takes in what tells which tiles there are: counts, zooms, bounds and compressions, and the root directory; but
+    /// not how long the metadata is, in which a set's name is.
+    pub(crate) fn hash_contents(&self, hasher: &mut Xxh3) {
+        let somewhere = Range::default();
+        let counted = Header {
+            root: somewhere,
+            metadata: somewhere,
+            leaves: somewhere,
+            tiles: somewhere,
+            ..self.header.clone()
+        };
+        hasher.update(&counted.to_bytes());
+        hasher.update(&directory::to_bytes(&self.root));
     }
 
     /// What the archive says about itself.
@@ -183,17 +210,13 @@ impl<R: ByteReader> Archive<R> {
     }
 
     fn leaf(&self, offset: u64, length: u32) -> Result<Arc<Vec<Entry>>, ArchiveError> {
-        let kept = || self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(leaf) = kept().get(&offset) {
-            return Ok(Arc::clone(leaf));
+        let place = Place { offset, length };
+        if let Some(leaf) = self.leaves.get(&place) {
+            return Ok(leaf);
         }
         let bytes = unpack(&read(&self.reader, inside(self.header.leaves, offset, length)?)?, self.internal)?;
         let leaf = Arc::new(directory::from_bytes(&bytes).map_err(ArchiveError::Directory)?);
-        let mut kept = kept();
-        if kept.len() >= LEAVES_KEPT_MAX {
-            kept.clear();
-        }
-        kept.insert(offset, Arc::clone(&leaf));
+        self.leaves.insert(place, Arc::clone(&leaf));
         Ok(leaf)
     }
 }
@@ -207,5 +230,44 @@ fn read(reader: &impl ByteReader, range: Range) -> Result<Bytes, ArchiveError> {
     match usize::try_from(range.length) {
         Ok(length) if length <= UNPACKED_BYTES_MAX => Ok(reader.read_at(range.offset, length)?),
         _ => Err(ArchiveError::TooLarge(range.length)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ArchiveWriter;
+    use super::*;
+    use crate::compress::pack;
+
+    /// An archive whose root leads to so many leaves, all the same bytes, each at a place of its own by its length.
+    fn with_leaves(leaf: &[Entry], count: u32) -> Archive<Bytes> {
+        let plain = Archive::open(Bytes::from(ArchiveWriter::default().to_plain_bytes().unwrap())).unwrap();
+        let packed = pack(&directory::to_bytes(leaf), Encoding::Gzip).unwrap();
+        let room = packed.len() + count as usize;
+        let mut bytes = plain.header.to_bytes();
+        let offset = bytes.len() as u64;
+        bytes.extend(&packed);
+        bytes.resize(HEADER_BYTES + room, 0);
+        let header = Header { leaves: Range { offset, length: room as u64 }, ..plain.header.clone() };
+        let root = (0..count).map(|index| Entry {
+            number: u64::from(index) << 32,
+            offset: 0,
+            length: u32::try_from(packed.len()).unwrap() + index,
+            run_length: 0,
+        });
+        let root = root.collect();
+        Archive { reader: bytes.into(), header, internal: Encoding::Gzip, root, ..plain }
+    }
+
+    #[test]
+    fn leaves_in_memory_are_bounded_in_bytes() {
+        let tile = |number| Entry { number, offset: 0, length: 1, run_length: 1 };
+        let archive = with_leaves(&(0..100_000).map(tile).collect::<Vec<_>>(), 40);
+        for index in 0..40_u64 {
+            let _ = archive.place(index << 32);
+        }
+        archive.leaves.run_pending_tasks();
+        let kept = archive.leaves.weighted_size();
+        assert!(kept > LEAVES_BYTES_MAX / 2 && kept <= LEAVES_BYTES_MAX, "{kept}");
     }
 }
