@@ -5,11 +5,13 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { open as openFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { PMTiles } from "pmtiles";
 import { PNG } from "pngjs";
 
 const demo = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -221,4 +223,14 @@ export async function card(page, name) {
     tags: [...document.querySelectorAll(".card .tag")].map((tag) => tag.dataset.tag),
     notices: [...document.querySelectorAll(".card .notice p")].map((notice) => notice.textContent),
   }));
+}
+
+/** An archive on the disk, as a reader of archives that is not ours reads it. */
+export async function openArchive(path) {
+  const file = await openFile(path);
+  const getBytes = async (offset, length) => {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+    return { data: buffer.buffer.slice(0, bytesRead) };
+  };
+  return Object.assign(new PMTiles({ getBytes, getKey: () => path }), { close: () => file.close() });
 }

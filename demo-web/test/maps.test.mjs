@@ -12,7 +12,7 @@ import { VectorTile, classifyRings } from "@mapbox/vector-tile";
 import { PbfReader } from "pbf";
 import { PNG } from "pngjs";
 import { feature } from "topojson-client";
-import { PATIENCE_MILLIS, Server, binary, launch } from "./harness.mjs";
+import { PATIENCE_MILLIS, Server, binary, launch, openArchive } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
 const PIXELS = 256;
@@ -112,6 +112,32 @@ test("a decoder that is not ours reads every tile, and its polygons are valid", 
     }
   }
   assert.ok(tiles > 200 && rings > 3_000, `${tiles} tiles, ${rings} rings`);
+});
+
+test("a reader of archives that is not ours finds what viewers need, and each tile that is served", async () => {
+  const archive = await openArchive(join(folder, "coast.pmtiles"));
+  const header = await archive.getHeader();
+  const { specVersion, clustered, tileType, minZoom, maxZoom } = header;
+  assert.deepEqual({ specVersion, clustered, tileType, minZoom, maxZoom }, { specVersion: 3, clustered: true, tileType: 1, minZoom: 0, maxZoom: 5 });
+  assert.ok(header.numTileContents <= header.numTileEntries && header.numTileEntries <= header.numAddressedTiles);
+  const { minLon, minLat, maxLon, maxLat } = header;
+  [minLon, minLat, maxLon, maxLat].forEach((edge, index) => assert.ok(Math.abs(edge - tileJson.bounds[index]) < 1e-5));
+  const metadata = await archive.getMetadata();
+  assert.deepEqual(metadata.vector_layers, tileJson.vector_layers);
+  assert.equal(metadata.vector_layers[0].id, "coast");
+  let tiles = 0;
+  for (let z = 0; z <= header.maxZoom; z++) {
+    const all = Array.from({ length: 4 ** z }, (_, index) => [z, index % 2 ** z, Math.floor(index / 2 ** z)]);
+    for (const [z, x, y] of all) {
+      const found = await archive.getZxy(z, x, y);
+      if (!found) continue;
+      tiles++;
+      const answer = await fetch(tileJson.tiles[0].replace("{z}", z).replace("{x}", x).replace("{y}", y));
+      assert.deepEqual(Buffer.from(found.data), Buffer.from(await answer.arrayBuffer()), `${z}/${x}/${y}`);
+    }
+  }
+  assert.equal(tiles, header.numAddressedTiles);
+  await archive.close();
 });
 
 /** Where the map looks, and which pixels are land, drawn by MapLibre from our tiles. */

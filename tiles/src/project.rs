@@ -96,11 +96,15 @@ fn world(fraction: f64, overhang: i32) -> i32 {
 /// World units back to longitude and latitude in degrees, for humans and headers.
 #[must_use]
 pub fn degrees(point: Point) -> [f64; 2] {
-    let fraction = |units: i32| f64::from(units) / f64::from(WORLD);
-    let lon = fraction(point.x) * 360.0 - 180.0;
-    let north = (1.0 - 2.0 * fraction(point.y)) * std::f64::consts::PI;
+    degrees_at([point.x, point.y].map(|units| f64::from(units) / f64::from(WORLD)))
+}
+
+/// Fractions of the world, east and south of its north-western corner, to longitude and latitude in degrees.
+#[must_use]
+pub fn degrees_at([east, south]: [f64; 2]) -> [f64; 2] {
+    let north = (1.0 - 2.0 * south) * std::f64::consts::PI;
     let lat = libm::atan(libm::sinh(north)) * (180.0 / std::f64::consts::PI);
-    [lon, lat]
+    [east * 360.0 - 180.0, lat]
 }
 
 /// Checks and projects a geometry.

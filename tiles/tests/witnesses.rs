@@ -9,6 +9,8 @@ use common::{Folder, Random, built, feature, plain};
 use mvt_reader::feature::Value as Witnessed;
 use quickcheck::quickcheck;
 use watersmeet_tiles::archive::{Archive, ArchiveWriter};
+use watersmeet_tiles::decode::{self, DecodedFeature, DecodedLayer, DecodedValue, GeometryKind};
+use watersmeet_tiles::simplify::TilePoint;
 use watersmeet_tiles::source::Shape;
 use watersmeet_tiles::{BuildOptions, TileCoord, TileSet, Value};
 
@@ -67,6 +69,68 @@ fn the_mvt_reader_crate_reads_our_tiles() {
     for corner in ["1024.0", "3072.0"] {
         assert!(shape.contains(corner), "{shape}");
     }
+}
+
+/// A tile written by another encoder.
+fn encoded(layers: &[DecodedLayer]) -> Result<Vec<u8>, mvt::Error> {
+    let mut tile = mvt::Tile::new(4096);
+    for layer in layers {
+        let mut out = tile.create_layer(&layer.name);
+        for feature in &layer.features {
+            let mut geometry = mvt::GeomEncoder::new(match feature.kind {
+                GeometryKind::Lines => mvt::GeomType::Linestring,
+                GeometryKind::Polygons => mvt::GeomType::Polygon,
+                GeometryKind::Points | GeometryKind::Unknown => mvt::GeomType::Point,
+            });
+            for part in &feature.parts {
+                part.iter().try_for_each(|point| geometry.add_point(point.x as f64, point.y as f64))?;
+                geometry.complete_geom()?;
+            }
+            let mut written = out.into_feature(geometry.encode()?);
+            feature.id.into_iter().for_each(|id| written.set_id(id));
+            for (key, value) in &feature.tags {
+                match value {
+                    DecodedValue::Text(text) => written.add_tag_string(key, text),
+                    DecodedValue::Float(number) => written.add_tag_float(key, *number),
+                    DecodedValue::Double(number) => written.add_tag_double(key, *number),
+                    DecodedValue::Signed(number) => written.add_tag_sint(key, *number),
+                    DecodedValue::Unsigned(number) => written.add_tag_uint(key, *number),
+                    DecodedValue::Bool(yes) => written.add_tag_bool(key, *yes),
+                }
+            }
+            out = written.into_layer();
+        }
+        tile.add_layer(out)?;
+    }
+    tile.to_bytes()
+}
+
+/// Whether that encoder leaves a geometry as it is. It forgets a `MoveTo` where a part begins at the end of the last one,
+/// and leaves out what lies straight between two corners of a ring.
+fn is_left_alone(feature: &DecodedFeature) -> bool {
+    let straight = |[a, b, c]: [TilePoint; 3]| (a.x == b.x && b.x == c.x) || (a.y == b.y && b.y == c.y);
+    let ring = &feature.parts[0];
+    let is_whole = || !ring.windows(3).any(|three| straight([three[0], three[1], three[2]]));
+    feature.parts.len() == 1 && (feature.kind != GeometryKind::Polygons || is_whole())
+}
+
+#[test]
+fn the_mvt_crate_writes_what_we_write() {
+    let folder = Folder::new();
+    let path = folder.path("map.pmtiles");
+    built(&path, &BuildOptions::default(), Random(5).map([100.0, 30.0]));
+    let set = TileSet::open(&path).unwrap();
+    let (mut tiles, mut features) = (vec![TileCoord::ROOT], 0);
+    while let Some(tile) = tiles.pop() {
+        let mut layers = decode::tile(&plain(&set, tile)).unwrap();
+        layers.iter_mut().for_each(|layer| layer.features.retain(is_left_alone));
+        layers.retain(|layer| !layer.features.is_empty());
+        let theirs = encoded(&layers).unwrap();
+        assert_eq!(decode::tile(&theirs).unwrap(), layers, "{tile}");
+        features += layers.iter().map(|layer| layer.features.len()).sum::<usize>();
+        tiles.extend(tile.children().into_iter().filter(|_| tile.z() < 4));
+    }
+    assert!(features > 250, "{features}");
 }
 
 #[test]

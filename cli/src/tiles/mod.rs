@@ -1,5 +1,6 @@
 //! `watersmeet tiles build`, `show`, `diff` and `warm`.
 
+mod decode;
 mod diff;
 mod plan;
 mod progress;
@@ -19,6 +20,8 @@ pub(crate) enum Tiles {
     Build(Box<Build>),
     /// Say what is in an archive.
     Show(Show),
+    /// Say what is in a tile: its features as GeoJSON, one a line.
+    Decode(decode::Decode),
     /// Say what is different between two archives.
     Diff(diff::Diff),
     /// Render what is asked for most into a file beside an archive.
@@ -80,6 +83,7 @@ impl Tiles {
         match self {
             Tiles::Build(build) => build.run(),
             Tiles::Warm(warm) => warm.run(),
+            Tiles::Decode(decode) => decode.run(),
             Tiles::Diff(diff) => diff.run(),
             Tiles::Show(Show { file }) => {
                 print!("{}", watersmeet_tiles::show(&file)?);
