@@ -72,7 +72,7 @@ pub use diff::{Diff, DiffError, LayerDiff, TILES_NAMED_MAX, TileDiff, ZoomDiff, 
 pub use error::TileError;
 pub use feature::Value;
 pub use folder::Folder;
-pub use generalise::{Antimeridian, ClusterRule, Fold, LayerRules, PointRule, RulesError};
+pub use generalise::{Antimeridian, ClusterRule, Fold, LayerRules, MergeLines, PointRule, RulesError};
 pub use hot::{HOT_TILES_MAX, Hot, hot_path};
 pub use http::{ServeOptions, TileServer, router};
 #[cfg(feature = "mbtiles")]

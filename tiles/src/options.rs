@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::coord::Grid;
-use crate::generalise::{LayerRules, RulesError};
+use crate::generalise::{LayerRules, MergeLines, RulesError};
 use crate::select::Selection;
 
 /// Unless told otherwise the deepest zoom: a unit of its tiles is 60 cm at the equator, and viewers enlarge them further.
@@ -100,6 +100,11 @@ impl BuildOptions {
     #[must_use]
     pub fn rules(&self, layer: &str) -> LayerRules {
         self.layers.get(layer).cloned().unwrap_or_default()
+    }
+
+    /// Whether the lines of any layer are merged.
+    pub(crate) fn merges_lines(&self) -> bool {
+        self.layers.values().any(|rules| rules.merge_lines != MergeLines::No)
     }
 
     /// What of a layer becomes tiles.

@@ -79,8 +79,10 @@ impl fmt::Display for Skipped {
 pub struct LayerReport {
     /// The layer's name.
     pub name: String,
-    /// How many features are in the set.
+    /// How many features were read.
     pub features: u64,
+    /// How many of them went into others, whose lines they go on from.
+    pub merged: u64,
     /// How many vertices they have.
     pub vertices: u64,
 }
@@ -158,7 +160,11 @@ impl fmt::Display for BuildReport {
             return self.show_skipped(f);
         }
         for layer in &self.layers {
-            writeln!(f, "layer {}: {} features, {} vertices", layer.name, layer.features, layer.vertices)?;
+            write!(f, "layer {}: {} features, {} vertices", layer.name, layer.features, layer.vertices)?;
+            if layer.merged > 0 {
+                write!(f, "; {} lines went into others", layer.merged)?;
+            }
+            writeln!(f)?;
         }
         for (zoom, report) in &self.zooms {
             write!(f, "zoom {zoom}: {} tiles, {}", report.tiles, Size(report.bytes))?;

@@ -11,7 +11,7 @@ use plan::Plan;
 use progress::Shown;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use watersmeet_tiles::{BuildOptions, BuildReport, CsvColumns, Layer, STDIN};
+use watersmeet_tiles::{BuildOptions, BuildReport, CsvColumns, Layer, MergeLines, STDIN};
 
 /// Build tile archives, and look into them.
 #[derive(Debug, Subcommand)]
@@ -60,6 +60,11 @@ pub(crate) struct Build {
     /// output; the archive is the same.
     #[arg(long, env = "WATERSMEET_MEMORY", value_parser = bytes)]
     memory: Option<u64>,
+    /// Make one of lines that go on in each other and have the same attributes, in all layers: `directed` where one's end is
+    /// the other's start, `undirected` however they point.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "directed",
+          value_parser = merge_lines)]
+    merge_lines: Option<MergeLines>,
     /// The set's name for people [default: the archive's file name].
     #[arg(long, env = "WATERSMEET_NAME")]
     name: Option<String>,
@@ -136,6 +141,11 @@ impl Build {
         options.archive_zoom = self.archive_zoom.or(options.archive_zoom);
         options.name = self.name.clone().or(options.name.take());
         options.attribution = self.attribution.clone().or(options.attribution.take());
+        if let Some(how) = self.merge_lines {
+            for layer in &plan.layers {
+                options.layers.entry(layer.name.clone()).or_default().merge_lines = how;
+            }
+        }
         Ok(plan)
     }
 
@@ -171,6 +181,10 @@ fn layer(text: &str) -> Result<Layer, String> {
         }),
         _ => Err("write NAME=FILE or NAME=FILE,FILE".to_owned()),
     }
+}
+
+fn merge_lines(text: &str) -> Result<MergeLines, String> {
+    serde_json::from_value(text.into()).map_err(|_| "write no, directed or undirected".to_owned())
 }
 
 fn columns(text: &str) -> Result<CsvColumns, String> {

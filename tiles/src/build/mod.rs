@@ -10,12 +10,14 @@
 //! | `read` | sources to features, in batches, on all cores |
 //! | `understand`, `layers` | a batch to ranked features; batches to layers |
 //! | `spill`, `skeleton` | features that wait in files, and what rules ask of them meanwhile |
+//! | `merge` | lines that wait in a file, and become one |
 //! | `walk` | down the pyramid |
 //! | `pieces` | tiles as they are made, and the archive in the end |
 //! | `workplace` | the files of a build that is under way |
 
 mod chunk;
 pub(crate) mod layers;
+mod merge;
 mod pieces;
 mod read;
 mod skeleton;

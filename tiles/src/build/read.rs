@@ -8,7 +8,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::BuildError;
-use super::layers::{LayerSummary, merge};
+use super::layers::{self, LayerSummary};
+use super::merge::{self, Ends};
 use super::skeleton::{self, Skeleton};
 use super::spill::{Spill, Spilled};
 use super::understand::{Understood, understand};
@@ -46,6 +47,7 @@ pub(super) fn read(
         kept_bytes: 0,
         spill: None,
         skeletons: Vec::new(),
+        ends: Vec::new(),
         options,
         workplace,
         progress,
@@ -66,6 +68,8 @@ struct Reader<'a> {
     spill: Option<Spill>,
     /// Of the layers in the file, in their order.
     skeletons: Vec<Skeleton>,
+    /// Of the same layers where any layer's lines are merged; their skeletons come after that.
+    ends: Vec<Ends>,
     options: &'a BuildOptions,
     workplace: &'a Workplace,
     progress: &'a dyn Progress,
@@ -136,15 +140,10 @@ impl Reader<'_> {
         };
         self.kept_bytes = 0;
         for layer in self.kept.drain(..).filter(|layer| !layer.features.is_empty()) {
-            let name = &*layer.dictionary.name;
-            if self.skeletons.last().is_none_or(|last| last.layer() != name) {
-                self.skeletons.push(Skeleton::new(name, self.options.rules(name)));
+            match self.options.merges_lines() {
+                true => merge::add(&mut self.ends, &layer, self.options),
+                false => skeleton::add(&mut self.skeletons, &layer, self.options),
             }
-            self.skeletons
-                .iter_mut()
-                .next_back()
-                .into_iter()
-                .for_each(|last| last.add(&layer, &self.options.render));
             spill.add(layer)?;
         }
         Ok(())
@@ -153,15 +152,22 @@ impl Reader<'_> {
     fn finish(mut self, report: &mut BuildReport) -> Result<Read, BuildError> {
         let world = match self.spill.take() {
             Some(spill) => {
-                let (spilled, skeletons) = (spill.finish()?, self.skeletons);
+                let (mut spilled, mut skeletons) = (spill.finish()?, self.skeletons);
+                if self.options.merges_lines() {
+                    (spilled, skeletons) =
+                        merge::merge_lines(spilled, self.ends, self.workplace, self.options, report)?;
+                }
                 let spilled =
                     skeleton::generalise(spilled, skeletons, &mut self.layers, self.workplace, self.options)?;
                 World::Spilled(spilled)
             }
             None => {
-                let mut world = merge(self.kept);
+                let mut world = layers::merge(self.kept);
                 for layer in &mut world.layers {
                     let rules = self.options.rules(&layer.dictionary.name);
+                    let ranker = Ranker::new(&self.options.render, &rules);
+                    let merged = generalise::merge_lines(layer, rules.merge_lines, &ranker);
+                    report.layer(&layer.dictionary.name).merged = merged;
                     let dictionary = Arc::make_mut(&mut layer.dictionary);
                     generalise::layer(&mut layer.features, dictionary, &rules, &self.options.render);
                     finish_layer(layer, self.options, &mut self.layers);

@@ -18,8 +18,22 @@ use crate::feature::{ANY_ZOOM, Cell, CellLayer, Dictionary, Feature, Geometry};
 use crate::generalise::{self, LayerRules, Pins, Shapes, Specks, Visits};
 use crate::options::{BuildOptions, RenderOptions};
 
-/// A file is read at most so often to find shared borders, however little memory there may be.
+/// A file is read at most so often to find what features share, however little memory there may be.
 const PARTS_MAX: u64 = 16;
+
+/// In how many parts a layer is passed to hold so many bytes, a part at a time.
+pub(super) fn parts(bytes: u64, options: &BuildOptions) -> u64 {
+    bytes.div_ceil((options.loaded_bytes_max() as u64).max(1)).clamp(1, PARTS_MAX)
+}
+
+/// Adds the next features of the last layer, or of one that begins.
+pub(super) fn add(skeletons: &mut Vec<Skeleton>, layer: &CellLayer, options: &BuildOptions) {
+    let name = &*layer.dictionary.name;
+    if skeletons.last().is_none_or(|last| last.layer() != name) {
+        skeletons.push(Skeleton::new(name, options.rules(name)));
+    }
+    skeletons.iter_mut().next_back().into_iter().for_each(|last| last.add(layer, &options.render));
+}
 
 /// The skeletons of a layer's features, in their order.
 pub(super) struct Skeleton {
@@ -36,7 +50,7 @@ pub(super) struct Skeleton {
 }
 
 impl Skeleton {
-    pub(super) fn new(layer: &str, rules: LayerRules) -> Self {
+    fn new(layer: &str, rules: LayerRules) -> Self {
         let interned = Interned::new(layer);
         Self {
             rules,
@@ -50,11 +64,11 @@ impl Skeleton {
         }
     }
 
-    pub(super) fn layer(&self) -> &str {
+    fn layer(&self) -> &str {
         &self.interned.dictionary.name
     }
 
-    pub(super) fn add(&mut self, layer: &CellLayer, render: &RenderOptions) {
+    fn add(&mut self, layer: &CellLayer, render: &RenderOptions) {
         let mut asked = Vec::with_capacity(layer.dictionary.keys.len());
         for key in &layer.dictionary.keys {
             asked.push(generalise::asks(&self.rules, key).then(|| self.interned.key(key)));
@@ -112,8 +126,7 @@ impl Skeleton {
         if !self.rules.shared_borders {
             return Ok(pins);
         }
-        let bytes = self.vertices * Visits::BYTES_A_VERTEX;
-        let parts = bytes.div_ceil((options.loaded_bytes_max() as u64).max(1)).clamp(1, PARTS_MAX);
+        let parts = parts(self.vertices * Visits::BYTES_A_VERTEX, options);
         for part in 0..parts {
             let mut visits = Visits::new(part, parts);
             spilled.each(&mut |chunk| {

@@ -10,6 +10,7 @@
 mod borders;
 mod cluster;
 mod fold;
+mod merge;
 mod order;
 mod rules;
 mod specks;
@@ -23,7 +24,8 @@ use crate::options::RenderOptions;
 use crate::rank::{POPULATION_NAMES, Ranker};
 
 pub use borders::{Pins, Visits};
-pub use rules::{Antimeridian, ClusterRule, Fold, LayerRules, PointRule, RulesError};
+pub(crate) use merge::{ByLead, Joins, LineEnds, Member, merge_lines};
+pub use rules::{Antimeridian, ClusterRule, Fold, LayerRules, MergeLines, PointRule, RulesError};
 pub(crate) use specks::{Dots, Specks};
 
 /// Tiles are drawn this many CSS pixels wide: what a rule says in pixels is meant on such a tile.
