@@ -5,6 +5,7 @@ use crate::committer::Committer;
 use crate::compactor::Compactor;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::outgoing::Outgoing;
 use crate::owners::Owners;
 use crate::room::{GuestId, Needs};
 use crate::rooms::Rooms;
@@ -43,8 +44,8 @@ pub(crate) struct Hub {
     pub(crate) sockets: Arc<Semaphore>,
     /// Bytes of answers that may still be on their way.
     pub(crate) answers: Arc<Semaphore>,
-    /// Documents that are being turned into JSON.
-    pub(crate) renderings: Semaphore,
+    /// Documents that are being encoded, or turned into JSON.
+    pub(crate) renderings: Arc<Semaphore>,
     /// Where peers are sent when the server stops.
     pub(crate) drain_to: Option<String>,
     /// Whether it has been announced that the server will stop.
@@ -75,12 +76,15 @@ impl Hub {
         tokio::spawn(committer.mend(limits.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let compactor = Compactor::start(store.clone(), metrics.clone(), limits.compact_queue, stop.clone());
+        let renderings = Arc::new(Semaphore::new(limits.renderings));
         let needs = Needs {
             limits: limits.clone(),
             owners: Owners::new(store.clone()),
             store,
             committer: committer.clone(),
             compactor,
+            outgoing: Arc::new(Outgoing::new(&limits)),
+            renderings: renderings.clone(),
             metrics: metrics.clone(),
         };
         let rooms = Rooms::new(needs, stop.clone(), tasks.clone());
@@ -99,7 +103,7 @@ impl Hub {
             coming: Arc::new(Semaphore::new(limits.coming_bytes as usize)),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
             answers: Arc::new(Semaphore::new(limits.answer_bytes as usize)),
-            renderings: Semaphore::new(limits.renderings),
+            renderings,
             connections: Arc::new(Semaphore::new(limits.connections)),
             limits,
             drain_to,

@@ -16,7 +16,8 @@ pub struct Limits {
     pub sockets: usize,
     /// How long the head of a request may take to come, and so how long a socket may be silent between two.
     pub head: Duration,
-    /// How long an answer may wait for a reader who reads less than 64 KiB of it meanwhile, before the socket is closed.
+    /// How long an answer may wait for a reader who reads less than 64 KiB of it meanwhile, before the socket is closed. Of
+    /// what comes or goes in parts by a WebSocket, 256 KiB must pass in four times as long.
     pub stall: Duration,
     /// Bytes of documents that are being sent as answers. One more is answered 503; an event waits.
     pub answer_bytes: u32,
@@ -57,6 +58,9 @@ pub struct Limits {
     pub mailbox_bytes: usize,
     /// Deltas that wait for one connection, whatever their size.
     pub mailbox_deltas: usize,
+    /// Bytes of what is large, over all connections, that is on its way to peers: states, and deltas of more than a part.
+    /// What is sent to many counts once; packed it may take as much again. Who needs more waits in line.
+    pub outgoing_bytes: u32,
     /// Bytes that wait for one socket before no more is read from it.
     pub outbound_bytes: usize,
     /// Messages that are read from one socket before what follows from them is done.
@@ -75,7 +79,7 @@ pub struct Limits {
     pub compact_queue: usize,
     /// How long a document stays in memory when nobody has it open.
     pub room_idle: Duration,
-    /// Documents that are turned into JSON at once. Who asks for one more waits.
+    /// Documents that are encoded for who has little of them, or turned into JSON, at once. Who asks for one more waits.
     pub renderings: usize,
     /// Bytes of a request's body.
     pub upload_bytes: usize,
@@ -131,6 +135,7 @@ impl Default for Limits {
             coming_bytes: 512 << 20,
             mailbox_bytes: 1 << 20,
             mailbox_deltas: 1_024,
+            outgoing_bytes: 256 << 20,
             outbound_bytes: 1 << 20,
             messages_at_once: 64,
             bytes_at_once: 1 << 20,
@@ -187,6 +192,7 @@ impl Limits {
             ("connections", self.connections as u64, 1, queue),
             ("sockets", self.sockets as u64, 1, queue),
             ("answer_bytes", self.answer_bytes.into(), 1, any),
+            ("outgoing_bytes", self.outgoing_bytes.into(), 1, any),
             ("document_replicas", self.document_replicas as u64, 1, REPLICAS_MAX as u64),
             ("edits_per_second", self.edits.per_second.into(), 1, any),
             ("edits_burst", self.edits.burst.into(), 1, any),

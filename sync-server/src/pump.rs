@@ -8,12 +8,14 @@
 //! is read more slowly), but no room ever waits for it. When the peer breaks the protocol it is told why, in an
 //! error frame and in WebSocket's close code, and nobody else notices.
 
+mod large;
 #[cfg(test)]
 mod tests;
 
 use crate::alarm::Alarm;
 use crate::hub::Hub;
 use crate::mailbox::{Answer, Capacity, Group, Letters, Mailbox};
+use crate::moving::Moving;
 use crate::presence::Pace;
 use crate::rights::{Refused, Rights, Verdict};
 use crate::room::{Edit, GuestId, Request};
@@ -74,6 +76,9 @@ struct Connection {
     asked: Option<u32>,
     /// Room for what has come of a large edit.
     coming: Option<OwnedSemaphorePermit>,
+    /// Whether what comes and goes in parts goes on.
+    comes: Moving,
+    goes: Moving,
     /// When the session wants to be looked at.
     wake: Time,
     alarm: Alarm,
@@ -94,6 +99,8 @@ impl Connection {
             lagging: BTreeSet::new(),
             asked: None,
             coming: None,
+            comes: Moving::default(),
+            goes: Moving::default(),
             wake: Time::default(),
             alarm: Alarm::new(),
             hub,
@@ -156,8 +163,9 @@ impl Connection {
         let now = now();
         let wake = self.wake.min(self.rights.due(now));
         let sleep = Duration::from_millis(wake.millis().saturating_sub(now.millis()));
-        let shown = self.pace.due().map(|due| due.saturating_duration_since(Instant::now()));
-        shown.map_or(sleep, |shown| shown.min(sleep))
+        let dues = [self.pace.due(), self.comes.due(), self.goes.due()];
+        let due = dues.into_iter().flatten().min();
+        due.map_or(sleep, |due| due.saturating_duration_since(Instant::now()).min(sleep))
     }
 
     /// Does what is due.
@@ -219,6 +227,7 @@ impl Connection {
             }
         }
         self.make_room();
+        self.look_whether_it_goes_on()?;
         self.socket.write_some().map_err(|error| self.broken(error))?;
         self.ask_for_the_lagging().await
     }
@@ -336,32 +345,6 @@ impl Connection {
             | Event::Opened { .. }
             | Event::Refused { .. }
             | Event::Redirected { .. } => Ok(()),
-        }
-    }
-
-    /// Takes room for what has come of a large edit. If there is none, nobody waits for it, or two that have each come by
-    /// half might wait for each other: the rest is let pass, and asked for later.
-    fn make_room(&mut self) {
-        let here = self.session.coming_bytes();
-        if here == 0 {
-            self.coming = None;
-            return;
-        }
-        let held = self.coming.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = u32::try_from(here.saturating_sub(held)).unwrap_or(u32::MAX);
-        match (self.hub.coming.clone().try_acquire_many_owned(more), &mut self.coming) {
-            (Ok(permit), Some(coming)) => coming.merge(permit),
-            (Ok(permit), coming) => *coming = Some(permit),
-            (Err(_), coming) => {
-                *coming = None;
-                let Some(channel) = self.session.coming_on() else { return };
-                self.session.skip(channel);
-                self.rights.throttle(&self.hub, channel);
-                if let Some(name) = self.session.name(channel).map(str::to_owned) {
-                    let message = "too many large edits come at once; keep this one, it will be asked for";
-                    self.refuse(&name, Code::Unavailable, message);
-                }
-            }
         }
     }
 

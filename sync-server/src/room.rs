@@ -17,6 +17,7 @@ mod admit;
 mod answers;
 mod feed;
 mod keep;
+mod line;
 #[cfg(test)]
 mod tests;
 
@@ -26,9 +27,11 @@ use crate::committer::Committer;
 use crate::compactor::Compactor;
 use crate::mailbox::{Answer, Group, Mailbox};
 use crate::metrics::Metrics;
+use crate::outgoing::Outgoing;
 use crate::owners::{Owners, Taken};
 use crate::replay::Tail;
 use crate::rights::Refused;
+use crate::rooms::Door;
 use crate::store::{Appended, Record, Store, StoreError};
 use crate::trace::{self, Arrival};
 use admit::Size;
@@ -36,9 +39,10 @@ use answers::Answers;
 use bytes::Bytes;
 use feed::Feed;
 use keep::{Compacting, Loaded, load};
+use line::Line;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
 
@@ -67,6 +71,10 @@ pub(crate) enum Request {
     Settle { settled: oneshot::Sender<()> },
     /// To show the others an ephemeral state; an empty one takes it back.
     Present { guest: GuestId, state: Bytes },
+    /// There is room for an answer to whoever is first in line.
+    Room { room: OwnedSemaphorePermit },
+    /// What those lack who have that was encoded, and there is room for it; none by a defect.
+    Encoded { encoded: Option<(VersionVector, Arc<Group>)>, room: OwnedSemaphorePermit },
     /// To fail as a defect would.
     #[cfg(test)]
     Panic,
@@ -106,6 +114,8 @@ pub(crate) struct Needs {
     pub(crate) owners: Arc<Owners>,
     pub(crate) committer: Committer,
     pub(crate) compactor: Compactor,
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) renderings: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -130,7 +140,12 @@ pub(crate) struct Room {
     owners: Arc<Owners>,
     committer: Committer,
     metrics: Arc<Metrics>,
-    document: Document,
+    outgoing: Arc<Outgoing>,
+    renderings: Arc<Semaphore>,
+    /// What becomes of what was handed over comes back by it.
+    queue: mpsc::WeakSender<Request>,
+    /// Shared with who encodes it; what is edited meanwhile is a copy.
+    document: Arc<Document>,
     size: Size,
     tail: Tail,
     /// What other servers append.
@@ -149,11 +164,13 @@ pub(crate) struct Room {
     feed: Option<Feed>,
     /// What was answered to those who lacked something.
     answers: Answers,
+    line: Line,
 }
 
 impl Room {
     /// Loads the document and opens the room.
-    pub(crate) async fn open(name: Arc<str>, channel: u32, needs: &Needs) -> Result<Self, StoreError> {
+    pub(crate) async fn open(door: &Door, needs: &Needs) -> Result<Self, StoreError> {
+        let (name, channel, queue) = (door.name.clone(), door.channel, door.requests.downgrade());
         let Loaded { document, tail, following } = load(needs.store.clone(), name.clone()).await?;
         needs.metrics.documents_loaded.inc();
         Ok(Room {
@@ -164,7 +181,10 @@ impl Room {
             owners: needs.owners.clone(),
             committer: needs.committer.clone(),
             metrics: needs.metrics.clone(),
-            document,
+            outgoing: needs.outgoing.clone(),
+            renderings: needs.renderings.clone(),
+            queue,
+            document: Arc::new(document),
             size: Size::at_most(tail.state_bytes_at_most()),
             tail,
             following,
@@ -176,6 +196,7 @@ impl Room {
             compacted: VersionVector::default(),
             feed: None,
             answers: Answers::default(),
+            line: Line::default(),
         })
     }
 
@@ -227,7 +248,7 @@ impl Room {
                 Err(refused) => return self.turn_down(guest, refused),
             }
         }
-        match self.document.apply(delta) {
+        match Arc::make_mut(&mut self.document).apply(delta) {
             Ok(_) => {
                 edits.authors.entry(guest).or_default().merge(to.beyond(&from));
                 edits.came.push(came);
@@ -255,7 +276,7 @@ impl Room {
             self.tail.add(number, bytes);
             self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
             self.answers.clear();
-            self.fan_out(edits, &group);
+            self.fan_out(edits, group);
             self.tell();
         }
         for (guest, version) in &edits.authors {
@@ -284,14 +305,22 @@ impl Room {
     }
 
     /// A sole author needs no copy of what it said.
-    fn fan_out(&self, edits: &Edits, group: &Arc<Group>) {
+    fn fan_out(&self, edits: &Edits, group: Arc<Group>) {
         let sole = match edits.authors.len() {
             1 => edits.authors.keys().next(),
             _ => None,
         };
-        for (_, guest) in self.guests.iter().filter(|(id, guest)| Some(*id) != sole && !guest.follows) {
-            guest.mailbox.delta(group.clone());
-        }
+        let readers = self.guests.iter().filter(|(id, guest)| Some(**id) != sole.copied() && !guest.follows);
+        self.show_all(readers.map(|(_, guest)| guest), group);
+    }
+
+    /// Shows a delta to guests: those for whom there is no room now are told when it is their turn.
+    fn show_all<'g>(&self, guests: impl Iterator<Item = &'g Guest>, group: Arc<Group>) {
+        let group = self.outgoing.try_send(group);
+        guests.for_each(|guest| match &group {
+            Some(group) => guest.mailbox.delta(group.clone()),
+            None => guest.mailbox.lag(self.channel),
+        });
     }
 
     /// Tells a guest, once, that its edits are not taken for now.
@@ -341,6 +370,7 @@ impl Room {
             Request::Visit { .. } | Request::Edit(_) => {}
             Request::Leave { guest } => {
                 self.refused.remove(&guest);
+                self.line.leave(guest);
                 if let Some(left) = self.guests.remove(&guest) {
                     self.show_absence(guest, &left);
                     left.mailbox.forget(self.channel);
@@ -348,6 +378,8 @@ impl Room {
             }
             Request::CatchUp { guest, has } => self.catch_up(guest, &has),
             Request::Present { guest, state } => self.present(guest, state),
+            Request::Room { room } => self.take_room(room),
+            Request::Encoded { encoded, room } => self.take_encoded(encoded, room),
             #[cfg(test)]
             Request::Panic => panic!("as a test asked for"),
             // Whoever does not wait any more needs no answer.
@@ -361,9 +393,10 @@ impl Room {
     }
 
     fn join(&mut self, id: GuestId, mailbox: Arc<Mailbox>, has: VersionVector) {
-        let group = self.group_since(&has);
+        // What waits is asked for by who is in.
+        let group = self.group_at_once(&has);
         let (name, channel, version) = (self.name.clone(), self.channel, self.document.version().clone());
-        mailbox.answer(Answer::Opened { name, channel, has, version, group: Some(group) });
+        mailbox.answer(Answer::Opened { name, channel, has, version, group });
         for (other, guest) in &self.guests {
             if let Some(state) = &guest.presence {
                 mailbox.presence(channel, *other, state.clone());
@@ -373,26 +406,11 @@ impl Room {
     }
 
     fn catch_up(&mut self, id: GuestId, has: &VersionVector) {
-        let Some(guest) = self.guests.get(&id) else { return };
-        let answer = match guest.follows {
-            true => self.told_since(has),
-            false => Answer::CaughtUp(self.group_since(has)),
-        };
-        if let Some(guest) = self.guests.get(&id) {
-            guest.mailbox.answer(answer);
+        match self.guests.get(&id) {
+            Some(guest) if guest.follows => self.tell_follower(id, Some(has)),
+            Some(_) => self.tell_since(id, has),
+            None => {}
         }
-    }
-
-    fn group_since(&mut self, has: &VersionVector) -> Arc<Group> {
-        let has = answers::known(has, self.document.version());
-        if let Some(group) = self.answers.find(&has) {
-            return group;
-        }
-        let delta = self.document.since(&has);
-        let group = Group::new(self.channel, &delta, &delta.encode());
-        self.metrics.encoded_answers.inc();
-        self.answers.keep(has, group.clone(), self.limits.mailbox_bytes);
-        group
     }
 
     fn present(&mut self, id: GuestId, state: Bytes) {

@@ -129,7 +129,7 @@ impl Rooms {
             Door { name: name.clone(), channel: open.free_channel(), requests, evicted: Arc::default() };
         open.doors.insert(name.clone(), door.clone());
         let span = tracing::debug_span!("document", document = &*name);
-        let life = live(self.clone(), name, door.channel, door.evicted.clone(), queue);
+        let life = live(self.clone(), door.clone(), queue);
         self.tasks.spawn(life.instrument(span));
         Some(door)
     }
@@ -193,15 +193,11 @@ impl Open {
 }
 
 /// The life of a room: load, serve, end.
-async fn live(
-    rooms: Arc<Rooms>,
-    name: Arc<str>,
-    channel: u32,
-    evicted: Arc<Notify>,
-    mut queue: mpsc::Receiver<Request>,
-) {
+async fn live(rooms: Arc<Rooms>, door: Door, mut queue: mpsc::Receiver<Request>) {
     let mut counted = rooms.needs.metrics.room();
-    match Room::open(name.clone(), channel, &rooms.needs).await {
+    let room = Room::open(&door, &rooms.needs).await;
+    let Door { name, channel, evicted, .. } = door;
+    match room {
         Ok(mut room) => {
             tracing::debug!(document = %name, channel, "room opened");
             rooms.open().unreadable.told.remove(&name);

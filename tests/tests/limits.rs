@@ -355,6 +355,51 @@ async fn large_edits_that_come_at_once() {
     second.acknowledged(other).await;
 }
 
+/// A large edit that was begun takes room until its end has come. Whoever says other things instead is not silent, and is
+/// given up all the same.
+#[tokio::test]
+async fn a_large_edit_that_does_not_go_on() {
+    let server = Small::closed(|limits| limits.stall = Duration::from_millis(200)).await;
+    let (mut raw, channel) = server.raw().await;
+    raw.say(&Frame::Part { channel, delta: &[7; 60_000] }).await;
+    let (code, message) = patiently("it is given up", async {
+        loop {
+            raw.say(&Frame::Ping).await;
+            let next = raw.next().await.expect("a frame");
+            match Frame::decode(&next).unwrap() {
+                Frame::Error { code, message } => return (code, message.to_owned()),
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    })
+    .await;
+    assert_eq!(code, Code::Silent);
+    assert!(message.contains("does not go on"), "{message}");
+}
+
+/// A large state takes room as long as it is on its way. Whoever asks for it and does not read is given up.
+#[tokio::test]
+async fn a_large_state_that_is_not_read() {
+    let server = Small::closed(|limits| {
+        limits.stall = Duration::from_millis(200);
+        limits.session.idle_millis = 600_000;
+        limits.outgoing_bytes = 24 << 20;
+    })
+    .await;
+    let client = Client::builder(&server.url).token(server.token("alice")).connect().await.unwrap();
+    let map = client.open("map");
+    // More than the system keeps for a socket.
+    for n in 0..20 {
+        map.edit(|tx| tx.set(&[&n.to_string()], "x".repeat(1_000_000))).unwrap();
+    }
+    patiently("durable", map.durable()).await.unwrap();
+    let (_unread, _) = server.raw().await;
+    // It reads no more; the next one finds no room for another state as long as it is not given up.
+    map.edit(|tx| tx.set(&["more"], "y".repeat(1_000_000))).unwrap();
+    patiently("durable", map.durable()).await.unwrap();
+    assert_eq!(server.found().await.hash(), map.read(Document::hash));
+}
+
 /// A client shows what a full document refused, keeps it, and sends it once something has been removed.
 #[tokio::test]
 async fn what_a_full_document_refused_is_kept_until_there_is_room() {

@@ -69,6 +69,7 @@ limits! {
         coming_bytes: Size<u32>,
         mailbox_bytes: Size<usize>,
         mailbox_deltas: usize,
+        outgoing_bytes: Size<u32>,
         outbound_bytes: Size<usize>,
         messages_at_once: usize,
         bytes_at_once: Size<usize>,

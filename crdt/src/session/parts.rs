@@ -96,6 +96,11 @@ impl Session {
         self.sending.as_ref().is_some_and(|sending| sending.channel == channel)
     }
 
+    /// How much of a large delta has been taken, if one is being sent.
+    pub fn sent_bytes(&self) -> Option<usize> {
+        self.sending.as_ref().map(|sending| sending.taken)
+    }
+
     /// The next frame of a large delta that is being sent, if one is. Take it when [`poll`](Self::poll) has nothing more to
     /// send and the socket has taken what there was: what is said meanwhile goes before the part after it.
     pub fn take_part(&mut self) -> Option<Bytes> {

@@ -102,8 +102,8 @@ pub(super) async fn read(
         Refusal::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", message)
     })?;
     let mut visitor = Visitor::enter(&hub, &headers, &name, Purpose::Join(VersionVector::default())).await?;
-    let (group, version) = visitor.opened().await?;
-    if version.is_empty() {
+    let group = visitor.opened().await?;
+    if group.to.is_empty() {
         let message = format!("there is no document {name:?}; it begins with the first edit");
         return Err(Refusal::new(StatusCode::NOT_FOUND, "not-found", message));
     }
@@ -120,7 +120,7 @@ pub(super) async fn read(
     };
     let headers = response.headers_mut();
     set_private(headers);
-    set_version(headers, &version);
+    set_version(headers, &group.to);
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, etag);
     }

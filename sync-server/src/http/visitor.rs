@@ -113,16 +113,18 @@ impl Visitor {
         }
     }
 
-    /// Waits until the room that was joined has told what there is: the group, and the version that it leads to.
-    pub(super) async fn opened(&self) -> Result<(Arc<Group>, VersionVector), Refusal> {
+    /// Waits until the room that was joined has told what there is.
+    pub(super) async fn opened(&self) -> Result<Arc<Group>, Refusal> {
         loop {
-            let opened = self.letters().await?.answers.into_iter().find_map(|answer| match answer {
-                // Alone in its mailbox, so it has the group.
-                Answer::Opened { group, version, .. } => group.map(|group| (group, version)),
-                _ => None,
-            });
-            if let Some(opened) = opened {
-                return Ok(opened);
+            for answer in self.letters().await?.answers {
+                match answer {
+                    Answer::Opened { group: Some(group), .. } | Answer::CaughtUp(group) => return Ok(group),
+                    // What is large has its turn.
+                    Answer::Opened { group: None, has, .. } => {
+                        self.ask(Request::CatchUp { guest: self.guest, has }).await?;
+                    }
+                    _ => {}
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 //! asks again and again is told again what was encoded once.
 
 use crate::mailbox::Group;
+use crate::outgoing::Sendable;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use watersmeet_crdt::VersionVector;
@@ -13,32 +14,32 @@ const ANSWERS_MAX: usize = 8;
 #[derive(Default)]
 pub(super) struct Answers {
     /// To those who have nothing.
-    state: Option<Arc<Group>>,
+    state: Option<Sendable>,
     /// The latest to others.
-    latest: VecDeque<(VersionVector, Arc<Group>)>,
+    latest: VecDeque<(VersionVector, Sendable)>,
 }
 
 impl Answers {
     /// What whoever has `has` was told.
-    pub(super) fn find(&self, has: &VersionVector) -> Option<Arc<Group>> {
+    pub(super) fn find(&mut self, has: &VersionVector) -> Option<&mut Sendable> {
         if has.is_empty() {
-            return self.state.clone();
+            return self.state.as_mut();
         }
-        self.latest.iter().find(|(known, _)| known == has).map(|(_, group)| group.clone())
+        self.latest.iter_mut().find(|(known, _)| known == has).map(|(_, kept)| kept)
     }
 
     /// Keeps an answer, and others as long as they are of so many bytes together.
-    pub(super) fn keep(&mut self, has: VersionVector, group: Arc<Group>, bytes_max: usize) {
+    pub(super) fn keep(&mut self, has: VersionVector, group: Arc<Group>, bytes_max: usize) -> &mut Sendable {
         if has.is_empty() {
-            self.state = Some(group);
-            return;
+            return self.state.insert(group.into());
         }
-        self.latest.push_front((has, group));
-        self.latest.truncate(ANSWERS_MAX);
         // The latest is kept whatever its size.
-        while self.latest.len() > 1 && self.bytes() > bytes_max {
+        self.latest.truncate(ANSWERS_MAX - 1);
+        while !self.latest.is_empty() && self.bytes() + group.frame.len() > bytes_max {
             self.latest.pop_back();
         }
+        self.latest.push_front((has, group.into()));
+        &mut self.latest[0].1
     }
 
     /// The document has changed.
@@ -47,7 +48,7 @@ impl Answers {
     }
 
     fn bytes(&self) -> usize {
-        self.latest.iter().map(|(_, group)| group.frame.len()).sum()
+        self.latest.iter().map(|(_, kept)| kept.group.frame.len()).sum()
     }
 }
 
@@ -79,7 +80,7 @@ mod tests {
         for n in 1..=100 {
             answers.keep(version([(1, n)]), group(100), 1_000);
         }
-        assert!(answers.find(&version([])).is_some_and(|found| Arc::ptr_eq(&found, &state)));
+        assert!(answers.find(&version([])).is_some_and(|found| Arc::ptr_eq(&found.group, &state)));
         let kept = (1..=100).filter(|n| answers.find(&version([(1, *n)])).is_some());
         assert_eq!(kept.collect::<Vec<_>>(), (93..=100).collect::<Vec<_>>());
         answers.keep(version([(1, 101)]), group(5_000), 1_000);

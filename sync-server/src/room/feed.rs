@@ -50,16 +50,13 @@ impl Room {
         if self.feed.is_none() {
             self.begin_feed();
         }
-        mailbox.answer(match has {
-            Some(has) => self.told_since(has),
-            None => self.told_all(),
-        });
         self.guests.insert(id, Guest { mailbox, presence: None, follows: true });
+        self.tell_follower(id, has);
     }
 
     /// Takes note of changes from now on: what was noted of another state of the document says nothing any more.
     fn begin_feed(&mut self) {
-        self.document.watch();
+        Arc::make_mut(&mut self.document).watch();
         self.feed = Some(Feed { version: self.document.version().clone(), ..Feed::default() });
     }
 
@@ -70,17 +67,13 @@ impl Room {
         }
     }
 
-    /// What brings a follower up to date: changes, or the state.
-    pub(super) fn told_since(&mut self, has: &VersionVector) -> Answer {
-        match self.feed.as_ref().and_then(|feed| feed.since(has)) {
-            Some(told) => Answer::Told(told),
-            None => self.told_all(),
+    /// Brings a follower up to date who has `has`: by changes, or by the state, which is for whoever has anything.
+    pub(super) fn tell_follower(&mut self, id: GuestId, has: Option<&VersionVector>) {
+        let known = has.and_then(|has| self.feed.as_ref()?.since(has));
+        match (known, self.guests.get(&id)) {
+            (Some(told), Some(guest)) => guest.mailbox.answer(Answer::Told(told)),
+            _ => self.tell_since(id, &VersionVector::default()),
         }
-    }
-
-    /// The state, for whoever has anything.
-    fn told_all(&mut self) -> Answer {
-        Answer::CaughtUp(self.group_since(&VersionVector::default()))
     }
 
     /// Tells followers what has changed since this was last done.
@@ -91,9 +84,10 @@ impl Room {
         feed.unread = if followed { 0 } else { feed.unread + 1 };
         if feed.unread > count_max {
             self.feed = None;
-            return self.document.unwatch();
+            return Arc::make_mut(&mut self.document).unwatch();
         }
-        let changes = changes_as_json(&self.document.take_changes(), &self.document);
+        let changes = Arc::make_mut(&mut self.document).take_changes();
+        let changes = changes_as_json(&changes, &self.document);
         let after = self.document.version().clone();
         let before = std::mem::replace(&mut feed.version, after.clone());
         let told = Arc::new(Told { channel: self.channel, before, after, changes });

@@ -54,7 +54,7 @@ impl Room {
                     self.guests.values().for_each(|guest| guest.mailbox.lag(self.channel));
                 }
                 self.size = Size::at_most(tail.state_bytes_at_most());
-                (self.document, self.tail, self.following) = (document, tail, following);
+                (self.document, self.tail, self.following) = (Arc::new(document), tail, following);
                 self.answers.clear();
                 self.begin_feed_again();
                 Ok(())
@@ -102,7 +102,7 @@ impl Room {
                 Err(_damaged) => return self.load_again(Some(told)).await,
             };
             let group = Group::new(self.channel, &delta, &bytes);
-            match self.document.apply(delta) {
+            match Arc::make_mut(&mut self.document).apply(delta) {
                 // What was appended from here.
                 Ok(false) => {}
                 Ok(true) => {
@@ -110,7 +110,7 @@ impl Room {
                     self.size.add(bytes.len());
                     self.answers.clear();
                     let readers = self.guests.values().filter(|guest| !guest.follows);
-                    readers.for_each(|guest| guest.mailbox.delta(group.clone()));
+                    self.show_all(readers, group);
                     self.tell();
                 }
                 // What comes before it has become a snapshot, before it could be followed.
@@ -142,7 +142,7 @@ impl Room {
                 // Whoever lacks more than a whole tail is told the state, which is smaller than what the log would say
                 // of it; so memory follows what is alive in a document, not how often it was edited.
                 let before = std::mem::replace(&mut self.compacted, std::mem::take(version));
-                self.document.cut_log(&before);
+                Arc::make_mut(&mut self.document).cut_log(&before);
             }
             // It failed, and the log is still there.
             Err(TryRecvError::Closed) => self.tail.put_off(),

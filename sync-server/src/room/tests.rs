@@ -10,7 +10,7 @@ use std::time::Duration;
 use watersmeet_crdt::session::{Frame, Input, Limits as SessionLimits, Output, PROTOCOL, Session, Token};
 use watersmeet_crdt::{ReplicaId, Time};
 
-const NOW: Time = Time::from_millis(1_700_000_000_000);
+pub(super) const NOW: Time = Time::from_millis(1_700_000_000_000);
 
 /// A session whose peer has asked for the document and was granted it.
 fn session(channel: u32) -> Session {
@@ -26,7 +26,7 @@ fn session(channel: u32) -> Session {
 }
 
 /// What is posted next.
-async fn letters(mailbox: &Mailbox) -> Letters {
+pub(super) async fn letters(mailbox: &Mailbox) -> Letters {
     let posted = tokio::time::timeout(Duration::from_secs(60), mailbox.posted());
     posted.await.expect("something is posted");
     mailbox.take()
@@ -59,8 +59,13 @@ async fn edit(hub: &Hub, guest: u64, author: Option<&str>) -> Edit {
 
 /// A server of its own, and where it keeps its documents.
 fn server(name: &str) -> (Server, std::path::PathBuf) {
+    server_with(name, Limits::default())
+}
+
+pub(super) fn server_with(name: &str, limits: Limits) -> (Server, std::path::PathBuf) {
     let folder = std::env::temp_dir().join(format!("watersmeet-room-{name}-{}", std::process::id()));
-    (Server::open(Config::new(&folder, Access::open())).unwrap(), folder)
+    let config = Config { limits, ..Config::new(&folder, Access::open()) };
+    (Server::open(config).unwrap(), folder)
 }
 
 /// A defect in one document's task ends that task: who is in the room is told to connect again, the others notice
