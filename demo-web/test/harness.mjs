@@ -4,10 +4,12 @@
 // CHROMIUM the browser. Screenshots are put into target/screenshots.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { open as openFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -92,6 +94,21 @@ export function launch() {
   const quiet = ["--disable-background-networking", "--no-first-run", "--disable-sync", "--disable-component-update"];
   const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
   return chromium.launch({ executablePath, args: [...quiet, ...sandbox, "--enable-unsafe-swiftshader"] });
+}
+
+/** A page with MapLibre, as `window.library`, and nothing else but `#map`. */
+export function serveMapLibre(pixels) {
+  const library = dirname(createRequire(import.meta.url).resolve("maplibre-gl/dist/maplibre-gl.css"));
+  const html = `<!doctype html><style>body{margin:0}</style><div id="map" style="width:${pixels}px;height:${pixels}px"></div>
+    <script type="module">import * as library from "./maplibre-gl.mjs"; library.setWorkerUrl("./maplibre-gl-worker.mjs"); window.library = library;</script>`;
+  const served = createServer((request, response) => {
+    const file = join(library, basename(request.url));
+    const isPage = request.url === "/";
+    if (!isPage && !existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": isPage ? "text/html" : "text/javascript" });
+    response.end(isPage ? html : readFileSync(file));
+  });
+  return new Promise((resolve) => served.listen(0, "127.0.0.1", () => resolve(served)));
 }
 
 /** Everything that pages asked for elsewhere than at their own server. */

@@ -2,17 +2,16 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createServer } from "node:http";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { VectorTile, classifyRings } from "@mapbox/vector-tile";
 import { PbfReader } from "pbf";
 import { PNG } from "pngjs";
 import { feature } from "topojson-client";
-import { PATIENCE_MILLIS, Server, binary, launch, openArchive } from "./harness.mjs";
+import { PATIENCE_MILLIS, Server, binary, launch, openArchive, serveMapLibre } from "./harness.mjs";
 
 const require = createRequire(import.meta.url);
 const PIXELS = 256;
@@ -34,7 +33,7 @@ before(async () => {
   writeFileSync(input, JSON.stringify({ type: "FeatureCollection", features: source }));
   const zooms = ["--max-zoom", String(DEEPEST), "--archive-zoom", "5"];
   execFileSync(binary, ["tiles", "build", input, "--output", join(folder, "coast.pmtiles"), ...zooms]);
-  [server, browser, pages] = await Promise.all([Server.start("--tiles", folder), launch(), servePages()]);
+  [server, browser, pages] = await Promise.all([Server.start("--tiles", folder), launch(), serveMapLibre(PIXELS)]);
   tileJson = await (await fetch(`${server.url}/tiles/coast.json`)).json();
 });
 
@@ -44,21 +43,6 @@ after(async () => {
   pages?.close();
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** A page with MapLibre and nothing else. */
-function servePages() {
-  const library = dirname(require.resolve("maplibre-gl/dist/maplibre-gl.css"));
-  const html = `<!doctype html><style>body{margin:0}</style><div id="map" style="width:${PIXELS}px;height:${PIXELS}px"></div>
-    <script type="module">import * as library from "./maplibre-gl.mjs"; library.setWorkerUrl("./maplibre-gl-worker.mjs"); window.library = library;</script>`;
-  const served = createServer((request, response) => {
-    const file = join(library, basename(request.url));
-    const isPage = request.url === "/";
-    if (!isPage && !existsSync(file)) return response.writeHead(404).end();
-    response.writeHead(200, { "content-type": isPage ? "text/html" : "text/javascript" });
-    response.end(isPage ? html : readFileSync(file));
-  });
-  return new Promise((resolve) => served.listen(0, "127.0.0.1", () => resolve(served)));
-}
 
 /** Longitude and latitude to the world's unit square. */
 function mercator([longitude, latitude]) {
