@@ -33,7 +33,11 @@ impl<R: ByteReader> Dynamic<R> {
     #[must_use]
     pub fn new(cells: Archive<R>, cell_zoom: u8, options: RenderOptions) -> Self {
         let weigh = |_: &Place, cell: &Arc<Opened>| {
-            u32::try_from(cell.packed.memory_bytes() + 256).unwrap_or(u32::MAX)
+            let bytes = match &**cell {
+                Opened::Cell(packed) => packed.memory_bytes(),
+                Opened::Tile(bytes) => bytes.len(),
+            };
+            u32::try_from(bytes + 256).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder().max_capacity(CELLS_BYTES_MAX).weigher(weigh).build();
         Self { cells, cell_zoom, options, kept }
@@ -59,20 +63,25 @@ impl<R: ByteReader> Dynamic<R> {
         if tile.z() < self.cell_zoom || tile.z() > self.options.max_zoom {
             return Ok(None);
         }
-        let Some(cell) = self.cell(tile)? else { return Ok(None) };
-        let rendered = render(&cell.packed, tile, &self.options, stop)?;
+        let Some((covering, cell)) = self.cell(tile)? else { return Ok(None) };
+        let rendered = match &*cell {
+            Opened::Cell(packed) => render(packed, tile, &self.options, stop)?,
+            Opened::Tile(bytes) if covering == tile => {
+                Rendered { bytes: bytes.clone(), ..Rendered::default() }
+            }
+            // It was divided, and the quarter with the tile is empty.
+            Opened::Tile(_) => return Ok(None),
+        };
         Ok((!rendered.bytes.is_empty()).then_some(rendered))
     }
 
-    /// The deepest cell that covers a tile. When that was divided and is above the tile, the quarter with the tile is
-    /// empty, and there is none.
-    fn cell(&self, tile: TileCoord) -> Result<Option<Arc<Opened>>, TileError> {
+    /// The deepest cell that covers a tile, and where it lies.
+    fn cell(&self, tile: TileCoord) -> Result<Option<(TileCoord, Arc<Opened>)>, TileError> {
         let deepest = tile.z().min(self.cells.header().max_zoom);
         for zoom in (self.cell_zoom..=deepest).rev() {
             let covering = tile.ancestor(zoom);
             if let Some(place) = self.cells.place(covering.number())? {
-                let cell = self.open(covering, place)?;
-                return Ok((cell.to_zoom >= tile.z()).then_some(cell));
+                return Ok(Some((covering, self.open(covering, place)?)));
             }
         }
         Ok(None)

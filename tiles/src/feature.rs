@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::coord::{Bounds, Point};
+use crate::varint::{put_varint, zigzag};
 
 /// A vertex and the least zoom at which it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,30 @@ impl std::hash::Hash for Value {
 }
 
 impl Value {
+    /// Appends its kind and itself: the same bytes on every machine.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::Text(text) => {
+                out.push(0);
+                put_varint(out, text.len() as u64);
+                out.extend_from_slice(text.as_bytes());
+            }
+            Value::Negative(number) => {
+                out.push(1);
+                put_varint(out, zigzag(*number));
+            }
+            Value::Natural(number) => {
+                out.push(2);
+                put_varint(out, *number);
+            }
+            Value::Double(number) => {
+                out.push(3);
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+            Value::Bool(truth) => out.extend_from_slice(&[4, u8::from(*truth)]),
+        }
+    }
+
     /// The value as a number, when it is one.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "rules about rank and population need no 54th bit")]

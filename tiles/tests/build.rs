@@ -168,8 +168,10 @@ fn cells_of_another_revision_are_refused_when_they_are_opened() {
     let refused = open_with(Some(1)).unwrap_err();
     assert!(matches!(&refused, OpenError::CellsOfAnotherRevision { revision: 1, .. }), "{refused}");
     assert!(refused.to_string().contains("a.cells") && refused.to_string().contains("build the set again"));
-    open_with(Some(2)).unwrap();
-    open_with(None).unwrap();
+    // Those that do not say theirs are of the last revision that did not.
+    let unsaid = open_with(None).unwrap_err();
+    assert!(matches!(&unsaid, OpenError::CellsOfAnotherRevision { revision: 2, .. }), "{unsaid}");
+    open_with(Some(3)).unwrap();
 }
 
 #[test]

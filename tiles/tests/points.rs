@@ -73,6 +73,33 @@ fn density_falls_by_zoom_and_the_most_important_stay() {
 }
 
 #[test]
+fn how_many_people_there_are_matters_only_beside_others() {
+    let folder = Folder::new();
+    let path = folder.path("out.pmtiles");
+    let village = |(id, people): (u64, u64)| {
+        let place = [10.0 + 20.0 * id as f64, 40.0];
+        feature(id, Shape::Points(vec![place]), &[("population", Value::Natural(people))])
+    };
+    let ids = |list: &[(u64, u64)]| {
+        let villages = list.iter().copied().map(village).collect();
+        built(&path, &options(LayerRules::default(), DEEPEST), vec![("places", villages)]);
+        drawn(&path, 0).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&[(1, 10), (2, 10), (3, 10)]), [1, 2, 3]);
+    assert_eq!(ids(&[(1, 10), (2, 0), (3, 20_000_000)]), [1, 2, 3]);
+    // Of so many that they would not have room, the largest: only these say something.
+    let many: Vec<_> = (0..200).map(|id| (id, 1000 - id)).collect();
+    let village = |(id, people): (u64, u64)| {
+        let place = [-170.0 + (id % 20) as f64 * 17.0, -70.0 + (id / 20) as f64 * 14.0];
+        feature(id, Shape::Points(vec![place]), &[("population", Value::Natural(people))])
+    };
+    let villages = many.into_iter().map(village).collect();
+    built(&path, &options(LayerRules::default(), DEEPEST), vec![("places", villages)]);
+    assert_eq!(drawn(&path, 0).into_keys().collect::<Vec<_>>(), (0..16).collect::<Vec<_>>());
+    assert_eq!(drawn(&path, 3).len(), 200);
+}
+
+#[test]
 fn without_a_rule_to_thin_all_points_are_there_at_every_zoom() {
     let folder = Folder::new();
     let path = folder.path("out.pmtiles");

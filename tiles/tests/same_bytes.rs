@@ -4,16 +4,18 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{Folder, Random, built, feature, plain};
 use quickcheck::quickcheck;
-use watersmeet_tiles::cells;
+use watersmeet_tiles::cells::{self, Opened};
 use watersmeet_tiles::cut::{cut, wrap};
 use watersmeet_tiles::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Ring, Vertex};
 use watersmeet_tiles::packed::{Packed, Zooms};
 use watersmeet_tiles::project;
 use watersmeet_tiles::render::render;
 use watersmeet_tiles::source::Shape;
-use watersmeet_tiles::{BuildOptions, Grid, Point, RenderOptions, TileCoord, TileSet, WORLD};
+use watersmeet_tiles::{BuildOptions, Grid, Point, RenderOptions, Selection, TileCoord, TileSet, WORLD};
 
 fn options(archive_zoom: u8) -> BuildOptions {
     let render = RenderOptions { max_zoom: 8, ..RenderOptions::default() };
@@ -77,6 +79,40 @@ fn also_at_the_antimeridian_and_the_poles() {
     compare(5, [179.99, 0.0], 2);
     compare(6, [-179.99, 84.9], 4);
     compare(7, [0.0, -88.0], 3);
+}
+
+#[test]
+fn what_is_divided_at_the_archive_s_own_zoom_is_not_kept_again() {
+    let folder = Folder::new();
+    let path = folder.path("map.pmtiles");
+    built(&path, &options(3), Random(10).map([13.4, 52.5]));
+    let set = TileSet::open(&path).unwrap();
+    let cells = set.dynamic().unwrap().cells();
+    let mut finished = BTreeMap::<u8, u32>::new();
+    let each = cells.each_entry(&mut |entry| {
+        for tile in (0..u64::from(entry.run_length)).filter_map(|i| TileCoord::from_number(entry.number + i))
+        {
+            let place = cells.place(tile.number()).unwrap().unwrap();
+            let opened = cells::from_bytes(&cells.bytes_at(place).unwrap()).unwrap();
+            *finished.entry(tile.z()).or_default() += u32::from(matches!(opened, Opened::Tile(_)));
+        }
+    });
+    each.unwrap();
+    assert!(finished.get(&3).is_none_or(|tiles| *tiles == 0) && finished[&4] > 0, "{finished:?}");
+}
+
+/// A layer may end where the archive does.
+#[test]
+fn a_set_of_which_nothing_shows_below_its_archive_opens() {
+    let folder = Folder::new();
+    let path = folder.path("map.pmtiles");
+    let mut options = options(4);
+    let selection = Selection { max_zoom: Some(4), ..Selection::default() };
+    options.selections = ["points", "lines", "areas"].map(|name| (name.to_owned(), selection.clone())).into();
+    built(&path, &options, Random(11).map([13.4, 52.5]));
+    let set = TileSet::open(&path).unwrap();
+    assert!(!plain(&set, TileCoord::new(4, 8, 5).unwrap()).is_empty());
+    assert!(plain(&set, TileCoord::new(5, 17, 10).unwrap()).is_empty());
 }
 
 #[test]
@@ -170,7 +206,7 @@ quickcheck! {
         let packed = |cell: &Cell, to: u8| Packed::of(cell, Zooms { from: 6 - cuts % 4, to });
         let draw = |cell: &Packed| render(cell, tile, &options, &|| false).unwrap().bytes;
         let cell = packed(&cell, 6 + to % 3);
-        let read = cells::from_bytes(&cells::to_bytes(&cell, 7)).unwrap().packed;
+        let Opened::Cell(read) = cells::from_bytes(&cells::to_bytes(&cell)).unwrap() else { return false };
         draw(&cell) == draw(&packed(&world, 6)) && draw(&cell) == draw(&read)
     }
 

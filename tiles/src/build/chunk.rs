@@ -20,7 +20,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::cells::put_value;
 use crate::coord::Point;
 use crate::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Ring, Value, Vertex};
 use crate::varint::{Cursor, Malformed, put_varint, zigzag};
@@ -80,10 +79,7 @@ impl Writer {
         self.number(keys.old.len() as u64);
         keys.old.iter().for_each(|key| self.text(&layer.dictionary.keys[*key as usize]));
         self.number(values.old.len() as u64);
-        values
-            .old
-            .iter()
-            .for_each(|value| put_value(&mut self.out, &layer.dictionary.values[*value as usize]));
+        values.old.iter().for_each(|value| layer.dictionary.values[*value as usize].put(&mut self.out));
         self.number(layer.features.len() as u64);
         layer.features.iter().for_each(|feature| self.feature(feature, &keys, &values));
     }
@@ -250,43 +246,8 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cells::tests::cell;
     use quickcheck::quickcheck;
-
-    fn cell() -> Cell {
-        let vertex = |x, y, zoom| Vertex { x, y, zoom };
-        let ring = Ring {
-            vertices: vec![vertex(0, 0, 0), vertex(10, 0, 0), vertex(10, 300, 7)],
-            dot: Point { x: 5, y: 150 },
-            dot_zoom: 3,
-            shape_zoom: 9,
-        };
-        let geometries = [
-            Geometry::Points(vec![Point { x: -1, y: 2 }]),
-            Geometry::Lines(vec![vec![vertex(1, 1, 0), vertex(2, 2, 5)]]),
-            Geometry::Polygons(vec![ring]),
-        ];
-        let feature = |(id, geometry)| Feature {
-            id: id as u64,
-            tags: vec![(0, u32::try_from(id).unwrap()), (1, 4)].into(),
-            min_zoom: 2,
-            max_zoom: 9,
-            weight: 300,
-            geometry,
-        };
-        let dictionary = Dictionary {
-            name: "l".into(),
-            keys: vec!["a".into(), "b".into()],
-            values: vec![
-                Value::Text("x".into()),
-                Value::Double(0.5),
-                Value::Natural(7),
-                Value::Negative(-7),
-                Value::Bool(true),
-            ],
-        };
-        let features = geometries.into_iter().enumerate().map(feature).collect();
-        Cell { layers: vec![CellLayer { dictionary: Arc::new(dictionary), features }] }
-    }
 
     #[test]
     fn the_bytes_are_held_still() {
@@ -296,9 +257,9 @@ mod tests {
             2, 1, b'a', 1, b'b',
             4, 0, 1, b'x', 4, 1, 3, 0, 0, 0, 0, 0, 0, 0xE0, 0x3F, 2, 7,
             3,
-            0, 2, 9, 0xAC, 2, 2, 0, 0, 1, 1, 0, 1, 1, 4,
-            1, 2, 9, 0xAC, 2, 2, 0, 2, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 5,
-            2, 2, 9, 0xAC, 2, 2, 0, 3, 1, 1, 2, 1, 3, 0, 0, 20, 0, 0, 0xD8, 4, 0, 0, 7, 9, 0xAB, 2, 3, 9,
+            0, 2, 14, 0xAC, 2, 2, 0, 0, 1, 1, 0, 1, 1, 4,
+            1, 2, 14, 0xAC, 2, 2, 0, 2, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 5,
+            2, 2, 14, 0xAC, 2, 2, 0, 3, 1, 1, 2, 1, 3, 0, 0, 20, 0, 0, 0xD8, 4, 0, 0, 7, 9, 0xAB, 2, 3, 9,
         ];
         assert_eq!(to_bytes(&cell()), golden);
     }

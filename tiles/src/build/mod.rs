@@ -34,6 +34,7 @@ use thiserror::Error;
 
 use crate::archive::sync_folder;
 use crate::compress::CompressError;
+use crate::coord::TileCoord;
 use crate::metadata;
 use crate::options::{BuildOptions, OptionsError};
 use crate::report::{BuildReport, Progress, Skipped, Stage};
@@ -106,6 +107,16 @@ pub enum BuildError {
     /// Two builds at once.
     #[error("{}: another build is writing there", .0.display())]
     Busy(PathBuf),
+    /// A tile that nobody would read: one feature can be so large.
+    #[error(
+        "tile {tile} has {bytes} bytes before compression, more than any reader takes: a feature there has too large attributes"
+    )]
+    TileTooLarge {
+        /// Which tile.
+        tile: TileCoord,
+        /// How many bytes it has.
+        bytes: usize,
+    },
     /// The compressor failed.
     #[error(transparent)]
     Compress(#[from] CompressError),
@@ -224,7 +235,9 @@ pub fn build_from(
     let hashes = || [&walked.tiles, &walked.cells].into_iter().flat_map(|all| &all.pieces);
     let content = metadata::content(hashes().map(|piece| (piece.number, piece.hash)), &about);
     report.archive_bytes = walked.tiles.write(&workplace.path(ARCHIVE), &about.archive(&content))?;
-    if report.cells > 0 {
+    // There may be none at all: the set goes deeper than its archive, and nothing of it shows there.
+    let has_cells = options.render.max_zoom > options.last_archived_zoom();
+    if has_cells {
         report.cells_bytes =
             walked.cells.write(&workplace.path(CELLS), &about.cells(&content, walked.deepest_cell))?;
     }
@@ -232,7 +245,7 @@ pub fn build_from(
     if progress.stopped() {
         return Err(BuildError::Stopped);
     }
-    publish(&workplace, out, report.cells > 0)?;
+    publish(&workplace, out, has_cells)?;
     progress.done(Stage::Writing, 2, Some(1.0));
     Ok(report)
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::cells::put_value;
 use crate::feature::{CellLayer, Dictionary, Feature, ID_BITS, Value};
 use crate::project::GeometryFault;
 use crate::rank::Ranker;
@@ -135,8 +134,8 @@ fn feature_id(feature: &SourceFeature) -> u64 {
 fn hash_content(feature: &SourceFeature, hasher: &mut Xxh3) {
     let mut properties = Vec::new();
     for (key, value) in &feature.properties {
-        put_value(&mut properties, &Value::Text(Arc::clone(key)));
-        put_value(&mut properties, value);
+        Value::Text(Arc::clone(key)).put(&mut properties);
+        value.put(&mut properties);
     }
     hasher.update(&properties);
     let mut line = |line: &[[f64; 2]]| {

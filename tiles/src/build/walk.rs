@@ -14,8 +14,8 @@ use super::pieces::{Finished, Pieces};
 use super::read::World;
 use super::spill::{Spill, Spilled, shown};
 use super::workplace::Workplace;
-use crate::cells::{self, Division};
-use crate::compress::Encoding;
+use crate::cells::{self, Divided, Division};
+use crate::compress::{Encoding, UNPACKED_BYTES_MAX};
 use crate::coord::TileCoord;
 use crate::cut::cut;
 use crate::feature::Cell;
@@ -148,8 +148,7 @@ impl Walker<'_> {
             self.draw(&seen, tile)?;
         }
         if tile.z() >= self.archive_zoom {
-            let own = Packed::of(&seen, Zooms::only(tile.z()));
-            self.put_cell(tile, &cells::to_bytes(&own, tile.z()))?;
+            self.put_tile(tile, &seen)?;
         }
         drop(seen);
         for (child, spill) in children {
@@ -165,7 +164,7 @@ impl Walker<'_> {
             return Ok(true);
         }
         let division = self.division();
-        if self.options.render.max_zoom == self.archive_zoom || division.ends_at(tile) {
+        if self.options.render.max_zoom == tile.z() {
             return Ok(false);
         }
         let mut bytes = 0;
@@ -173,15 +172,12 @@ impl Walker<'_> {
             bytes += cells::bytes_about(&Packed::of(&chunk, division.zooms(tile)));
             Ok(())
         })?;
-        Ok(bytes > division.cell_bytes)
+        Ok(!division.is_whole(tile, bytes))
     }
 
     fn division(&self) -> Division {
-        Division {
-            grid: self.options.render.grid(),
-            max_zoom: self.options.render.max_zoom,
-            cell_bytes: self.options.cell_bytes.unwrap_or(CELL_BYTES_DEFAULT),
-        }
+        let cell_bytes = self.options.cell_bytes.unwrap_or(CELL_BYTES_DEFAULT);
+        Division::new(self.options.render.grid(), self.options.render.max_zoom, cell_bytes)
     }
 
     fn draw(&self, cell: &Cell, tile: TileCoord) -> Result<(), BuildError> {
@@ -189,11 +185,7 @@ impl Walker<'_> {
         if tile.z() < self.options.render.min_zoom {
             return Ok(());
         }
-        let stop = || self.progress.stopped();
-        let rendered = {
-            let shown = Packed::of(cell, Zooms::only(tile.z()));
-            render(&shown, tile, &self.options.render, &stop).map_err(|_| BuildError::Stopped)?
-        };
+        let rendered = self.rendered(cell, tile)?;
         let Rendered { bytes, dropped, coarser, .. } = rendered;
         if bytes.is_empty() {
             return Ok(());
@@ -213,15 +205,41 @@ impl Walker<'_> {
         Ok(())
     }
 
+    fn rendered(&self, cell: &Cell, tile: TileCoord) -> Result<Rendered, BuildError> {
+        let stop = || self.progress.stopped();
+        let shown = Packed::of(cell, Zooms::only(tile.z()));
+        let rendered = render(&shown, tile, &self.options.render, &stop).map_err(|_| BuildError::Stopped)?;
+        match rendered.bytes.len() {
+            bytes @ UNPACKED_BYTES_MAX.. => Err(BuildError::TileTooLarge { tile, bytes }),
+            _ => Ok(rendered),
+        }
+    }
+
     /// Keeps what hangs below the last pre-rendered zoom.
     fn keep(&self, cell: &Cell, tile: TileCoord) -> Result<(), BuildError> {
         if self.options.render.max_zoom == self.archive_zoom {
             return Ok(());
         }
-        cells::divide(cell, tile, self.division(), &mut |tile, bytes| {
+        cells::divide(cell, tile, self.division(), &mut |tile, divided| {
             self.go_on()?;
-            self.put_cell(tile, &bytes)
+            match divided {
+                Divided::Whole(bytes) => self.put_cell(tile, &bytes),
+                Divided::Quartered(cell) => self.put_tile(tile, cell),
+            }
         })
+    }
+
+    /// Keeps the tile of a cell that is divided, unless it lies in the archive.
+    fn put_tile(&self, tile: TileCoord, cell: &Cell) -> Result<(), BuildError> {
+        if tile.z() == self.archive_zoom {
+            return Ok(());
+        }
+        let rendered = self.rendered(cell, tile)?;
+        if rendered.bytes.is_empty() {
+            Ok(())
+        } else {
+            self.put_cell(tile, &cells::tile_to_bytes(&rendered.bytes))
+        }
     }
 
     fn put_cell(&self, tile: TileCoord, bytes: &[u8]) -> Result<(), BuildError> {

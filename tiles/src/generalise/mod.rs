@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use crate::coord::WORLD_BITS;
 use crate::feature::{Dictionary, Feature, Geometry};
 use crate::options::RenderOptions;
-use crate::rank::{POPULATION_NAMES, Ranker};
+use crate::rank::Ranker;
 
 pub use borders::{Pins, Visits};
 pub(crate) use merge::{ByLead, Joins, LineEnds, Member, merge_lines};
@@ -85,7 +85,7 @@ fn points(
     rules: &LayerRules,
     options: &RenderOptions,
 ) {
-    let order = order::by_importance(features, dictionary, rules);
+    let order::Order { places: order, is_ranked } = order::by_importance(features, dictionary, rules);
     let count = order.len() as u64;
     if rules.points == PointRule::Cluster {
         let clusters = cluster::clusters(features, &order, dictionary, &rules.cluster, options.max_zoom);
@@ -95,7 +95,8 @@ fn points(
     }
     let zooms = thin::least_zooms(features, &order, rules.point_spacing, options.max_zoom);
     for (index, feature) in features.iter_mut().enumerate().filter(|(_, feature)| is_points(feature)) {
-        let zoom = feature.min_zoom.max(zooms[index]);
+        let share = if is_ranked { thin::zoom_of_rank(order[index]).min(options.max_zoom) } else { 0 };
+        let zoom = feature.min_zoom.max(zooms[index]).max(share);
         if rules.points == PointRule::Thin {
             feature.min_zoom = zoom;
         }
@@ -105,11 +106,7 @@ fn points(
 
 /// Whether a layer's rules ask for an attribute of its points.
 pub(crate) fn asks(rules: &LayerRules, key: &str) -> bool {
-    let ranks = match &rules.rank {
-        Some(name) => name == key,
-        None => POPULATION_NAMES.contains(&key),
-    };
-    ranks || rules.cluster.attributes.contains_key(key)
+    order::asks(rules, key) || rules.cluster.attributes.contains_key(key)
 }
 
 fn is_points(feature: &Feature) -> bool {

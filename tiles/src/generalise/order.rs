@@ -9,12 +9,30 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::LayerRules;
 use crate::coord::Point;
 use crate::feature::{Dictionary, Feature, Geometry};
-use crate::rank::POPULATION_NAMES;
 
-/// Each feature's place in the order of importance, 0 for the first; features that are no points come last.
+/// The attributes that say how important a point is where a layer's rules name none; the first that a feature has counts.
+const POPULATION_NAMES: [&str; 4] = ["population", "pop_max", "pop", "POP_MAX"];
+
+/// Whether rules ask for an attribute to find out how important a point is.
+pub(super) fn asks(rules: &LayerRules, key: &str) -> bool {
+    match &rules.rank {
+        Some(name) => name == key,
+        None => POPULATION_NAMES.contains(&key),
+    }
+}
+
+/// The points of a layer by their importance.
+pub(super) struct Order {
+    /// Each feature's place, 0 for the first; features that are no points come last.
+    pub(super) places: Vec<u32>,
+    /// Whether any point has a rank.
+    pub(super) is_ranked: bool,
+}
+
+/// Puts the points of a layer in order.
 ///
 /// In order: the zoom from which the feature wants to be shown, the least first; its rank, the largest first; its lot.
-pub(super) fn by_importance(features: &[Feature], dictionary: &Dictionary, rules: &LayerRules) -> Vec<u32> {
+pub(super) fn by_importance(features: &[Feature], dictionary: &Dictionary, rules: &LayerRules) -> Order {
     let key_named = |name: &str| {
         let index = dictionary.keys.iter().position(|key| &**key == name);
         index.and_then(|index| u32::try_from(index).ok())
@@ -37,11 +55,12 @@ pub(super) fn by_importance(features: &[Feature], dictionary: &Dictionary, rules
     };
     let mut keys: Vec<_> = features.par_iter().enumerate().map(key).collect();
     keys.par_sort_unstable();
-    let mut order = vec![0; features.len()];
+    let mut places = vec![0; features.len()];
     for (place, key) in (0..).zip(&keys) {
-        order[key.6 as usize] = place;
+        places[key.6 as usize] = place;
     }
-    order
+    let is_ranked = keys.iter().any(|key| !key.0 && key.2 < u64::MAX);
+    Order { places, is_ranked }
 }
 
 /// Where a feature's first point is; `None` for lines and polygons.
@@ -92,7 +111,7 @@ mod tests {
             point(2, 0, &[(0, 2), (1, 1)]),
             point(3, 0, &[(0, 3), (1, 0)]),
         ];
-        let order = |rules: &LayerRules| by_importance(&features, &dictionary, rules);
+        let order = |rules: &LayerRules| by_importance(&features, &dictionary, rules).places;
         assert_eq!(order(&LayerRules::default()), [3, 1, 0, 2]);
         let by_depth = order(&LayerRules { rank: Some("depth".into()), ..LayerRules::default() });
         assert_eq!([by_depth[3], by_depth[2], by_depth[1], by_depth[0]], [0, 1, 2, 3]);

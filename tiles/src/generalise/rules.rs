@@ -16,7 +16,7 @@ pub(super) const RESERVED: [&str; 2] = ["cluster", "point_count"];
 #[serde(default, deny_unknown_fields)]
 pub struct LayerRules {
     /// The attribute that says how important a feature is, the larger the more; features without it come last. `None`
-    /// for the attributes that are understood anyway, see [`min_zoom`](crate::rank::min_zoom).
+    /// for `population`, `pop_max` or `pop`.
     pub rank: Option<String>,
     /// What is meant by a line or ring with a step of more than 180 degrees of longitude.
     pub antimeridian: Antimeridian,

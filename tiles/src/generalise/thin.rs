@@ -1,4 +1,5 @@
-//! Thinning: of the points in a square of the grid, the most important one is shown.
+//! Thinning: of the points in a square of the grid, the most important one is shown; of points that have a rank, besides,
+//! no more of a layer than a zoom has room for.
 //!
 //! One idea: the squares of a zoom are made up of four of the next one's, and importance is one order for all. So who
 //! is best in a square is best in the part of it where it lies, a point that has appeared stays when one zooms in, and
@@ -12,6 +13,25 @@ use crate::coord::{Point, WORLD};
 use crate::feature::{Feature, Geometry};
 
 use super::world_units;
+
+/// So many points of a layer show at zoom 0, where they have a rank.
+const RANKED_AT_ZOOM_0: f64 = 16.0;
+
+/// How many times as many each further zoom shows: tippecanoe's drop rate. A zoom has four times the room of the one
+/// before, but places lie close together.
+const MORE_EACH_ZOOM: f64 = 2.5;
+
+/// The least zoom that shows the point of this place in the order of importance, as far as its rank goes: the world's first
+/// towns at first, then the country's, whatever they count and however little there is beside them.
+pub(super) fn zoom_of_rank(place: u32) -> u8 {
+    let mut shown = RANKED_AT_ZOOM_0;
+    let mut zoom = 0;
+    while f64::from(place) >= shown {
+        shown *= MORE_EACH_ZOOM;
+        zoom += 1;
+    }
+    zoom
+}
 
 /// A point, in the order of the squares.
 #[derive(Clone, Copy)]
@@ -117,6 +137,12 @@ mod tests {
     fn bits_are_spread() {
         assert_eq!(spread(0b1011), 0b100_0101);
         assert_eq!(spread(u32::MAX), 0x5555_5555_5555_5555);
+    }
+
+    #[test]
+    fn ranks_show_zoom_by_zoom() {
+        assert_eq!([0, 15, 16, 39, 40, 99, 100].map(zoom_of_rank), [0, 0, 1, 1, 2, 2, 3]);
+        assert_eq!(zoom_of_rank(u32::MAX), 22);
     }
 
     quickcheck! {

@@ -14,7 +14,6 @@ use crate::generalise::{Antimeridian, LayerRules};
 use crate::options::RenderOptions;
 use crate::project::{self, GeometryFault, Projected};
 
-pub(crate) use show::POPULATION_NAMES;
 pub use show::min_zoom;
 pub(crate) use vertices::doubled_area;
 
@@ -22,8 +21,6 @@ pub(crate) use vertices::doubled_area;
 #[derive(Clone, Debug)]
 pub struct Ranker {
     max_zoom: u8,
-    /// Whether populations and the like say from which zoom points show; not when the layer names a rank of its own.
-    guesses: bool,
     antimeridian: Antimeridian,
     /// At zoom z a vertex needs a triangle of twice this area, in square world units, to be kept.
     doubled_triangle: Vec<f64>,
@@ -44,7 +41,6 @@ impl Ranker {
         };
         Self {
             max_zoom: options.max_zoom,
-            guesses: rules.rank.is_none(),
             antimeridian: rules.antimeridian,
             doubled_triangle: per_zoom(options.tolerance * options.tolerance),
             ring_area: per_zoom(options.dot_area),
@@ -90,7 +86,7 @@ impl Ranker {
     }
 
     fn min_zoom(&self, properties: &[(&str, &Value)], is_point: bool) -> u8 {
-        show::min_zoom(properties, is_point && self.guesses).unwrap_or(0).min(self.max_zoom)
+        show::min_zoom(properties, is_point).unwrap_or(0).min(self.max_zoom)
     }
 
     fn polygon(&self, rings: &[Vec<Point>]) -> Vec<Ring> {
