@@ -34,10 +34,14 @@ impl Tokens {
 /// A client that is being set up: [`Client::builder`].
 ///
 /// ```no_run
-/// # async fn ask_the_portal() -> Result<String, std::io::Error> { unimplemented!() }
-/// # async fn example() -> Result<(), watersmeet_client::Error> {
 /// use watersmeet_client::Client;
 ///
+/// /// Another program writes it anew before it expires.
+/// async fn ask_the_portal() -> std::io::Result<String> {
+///     std::fs::read_to_string("/run/portal/token")
+/// }
+///
+/// # async fn example() -> Result<(), watersmeet_client::Error> {
 /// let client = Client::builder("wss://maps.example/sync").token("eyJhbGciOi…").connect().await?;
 /// // Or one that is fetched anew for each connection, since tokens expire:
 /// let client = Client::builder("wss://maps.example/sync").token_from(ask_the_portal).connect().await?;

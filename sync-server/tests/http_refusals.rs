@@ -106,6 +106,30 @@ async fn a_token_that_expires_while_the_body_comes_does_not_count() {
     server.stop().await;
 }
 
+/// What is refused for how, how often or beside how many others it is asked.
+async fn ask_otherwise(port: u16, writer: &str, other: &str, first: &[u8]) {
+    let deltas = "/docs/map/deltas";
+    let header = |token| [("Authorization", token), TYPE];
+    let text = [("Authorization", writer), ("Content-Type", "text/plain")];
+    assert_eq!(ask(port, "POST", deltas, &text, first).await.status, 415);
+    let html = [("Authorization", writer), ("Accept", "text/html")];
+    assert_eq!(ask(port, "GET", "/docs/map", &html, b"").await.status, 406);
+    let page = [("Origin", "https://evil.example")];
+    assert_eq!(ask(port, "GET", "/docs/map", &page, b"").await.status, 403);
+    // One edit after the other, until they are too many.
+    let mut rate = 0;
+    while rate == 0 {
+        let answer = ask(port, "POST", deltas, &header(writer), first).await;
+        rate += usize::from(answer.status == 429 && answer.body.contains("\"rate\""));
+    }
+    // One connection more than a subject may have.
+    let feed = header(other);
+    let (status, _events) = http::Events::open(port, "/docs/map/changes", &feed[..1]);
+    assert_eq!(status, 200);
+    let limit = ask(port, "GET", "/docs/map", &header(other), b"").await;
+    assert!(limit.status == 429 && limit.body.contains("\"limit\""), "{limit:?}");
+}
+
 /// Whatever is refused is counted, once, under the code that was told.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_is_counted_under_its_reason() {
@@ -168,26 +192,7 @@ async fn every_refusal_is_counted_under_its_reason() {
             "{code}: {answer:?}"
         );
     }
-    let header = |token| [("Authorization", token), TYPE];
-    let text = [("Authorization", writer.as_str()), ("Content-Type", "text/plain")];
-    assert_eq!(ask(port, "POST", deltas, &text, &first).await.status, 415);
-    let html = [("Authorization", writer.as_str()), ("Accept", "text/html")];
-    assert_eq!(ask(port, "GET", "/docs/map", &html, b"").await.status, 406);
-    let page = [("Origin", "https://evil.example")];
-    assert_eq!(ask(port, "GET", "/docs/map", &page, b"").await.status, 403);
-    // One edit after the other, until they are too many.
-    let mut rate = 0;
-    while rate == 0 {
-        let answer = ask(port, "POST", deltas, &header(&writer), &first).await;
-        rate += usize::from(answer.status == 429 && answer.body.contains("\"rate\""));
-    }
-    // One connection more than a subject may have.
-    let feed = header(&other);
-    let (status, _events) = http::Events::open(port, "/docs/map/changes", &feed[..1]);
-    assert_eq!(status, 200);
-    let limit = ask(port, "GET", "/docs/map", &header(&other), b"").await;
-    assert!(limit.status == 429 && limit.body.contains("\"limit\""), "{limit:?}");
-
+    ask_otherwise(port, &writer, &other, &first).await;
     let metrics = ask(port, "GET", "/metrics", &[], b"").await.body;
     let counted: std::collections::BTreeMap<&str, &str> = metrics
         .lines()

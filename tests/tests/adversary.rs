@@ -80,6 +80,39 @@ async fn goes_on(raw: &mut Raw, channel: u32, own: &mut Document) {
     assert_eq!(raw.acknowledged(channel).await.seq(MALLORY), own.version().seq(MALLORY));
 }
 
+/// Mallory says events that are not hers, in the map and in another document.
+async fn forged_events_are_refused(
+    mallory: &mut Raw,
+    [channel, aside]: [u32; 2],
+    map: &DocumentHandle,
+    alices_id: ReplicaId,
+    elsewhere: &mut Document,
+) {
+    // Forged: the next event of alice, by mallory.
+    let forged = set(&mut gone_on(alices_id, map), "place 0", 666);
+    tell(mallory, channel, &forged).await;
+    let (code, message) = mallory.refusal("map").await;
+    assert_eq!(code, Code::Author, "{message}");
+    assert!(message.contains("map") && message.contains(&alices_id.get().to_string()), "{message}");
+    goes_on(mallory, aside, elsewhere).await;
+
+    // Forged in another document, where alice has never been.
+    let forged = set(&mut Document::new(alices_id), "x", 666);
+    tell(mallory, aside, &forged).await;
+    assert_eq!(mallory.refusal("other").await.0, Code::Author);
+    goes_on(mallory, aside, elsewhere).await;
+
+    // Forged along with an honest event: none of it is taken.
+    let mut together = gone_on(alices_id, map);
+    set(&mut together, "place 1", 666);
+    let mut own = Document::new(MALLORY);
+    own.apply(together.state()).unwrap();
+    let since = map.read(|document| document.version().clone());
+    own.edit(NOW, |tx| tx.set(&["mallory was here"], 1)).unwrap();
+    tell(mallory, channel, &own.since(&since)).await;
+    assert_eq!(mallory.refusal("map").await.0, Code::Author);
+}
+
 #[tokio::test]
 async fn forged_skipped_replayed_and_equivocating_events_harm_nothing() {
     let world = World::new("adversary");
@@ -96,29 +129,7 @@ async fn forged_skipped_replayed_and_equivocating_events_harm_nothing() {
     goes_on(&mut mallory, aside, &mut elsewhere).await;
     let before = map.read(Document::hash);
 
-    // Forged: the next event of alice, by mallory.
-    let forged = set(&mut gone_on(alices_id, &map), "place 0", 666);
-    tell(&mut mallory, channel, &forged).await;
-    let (code, message) = mallory.refusal("map").await;
-    assert_eq!(code, Code::Author, "{message}");
-    assert!(message.contains("map") && message.contains(&alices_id.get().to_string()), "{message}");
-    goes_on(&mut mallory, aside, &mut elsewhere).await;
-
-    // Forged in another document, where alice has never been.
-    let forged = set(&mut Document::new(alices_id), "x", 666);
-    tell(&mut mallory, aside, &forged).await;
-    assert_eq!(mallory.refusal("other").await.0, Code::Author);
-    goes_on(&mut mallory, aside, &mut elsewhere).await;
-
-    // Forged along with an honest event: none of it is taken.
-    let mut together = gone_on(alices_id, &map);
-    set(&mut together, "place 1", 666);
-    let mut own = Document::new(MALLORY);
-    own.apply(together.state()).unwrap();
-    let since = map.read(|document| document.version().clone());
-    own.edit(NOW, |tx| tx.set(&["mallory was here"], 1)).unwrap();
-    tell(&mut mallory, channel, &own.since(&since)).await;
-    assert_eq!(mallory.refusal("map").await.0, Code::Author);
+    forged_events_are_refused(&mut mallory, [channel, aside], &map, alices_id, &mut elsewhere).await;
 
     // Skipped: what comes after an event that nobody has seen is asked for from the beginning.
     let mut own = Document::new(MALLORY);

@@ -19,6 +19,12 @@ fn limit_files(server: &Server, bytes: &str) {
     assert!(limited.expect("util-linux has prlimit").success());
 }
 
+/// What `/ready` says.
+fn ready(server: &Server) -> (u16, serde_json::Value) {
+    let answer = http::get(server.port(), "/ready", &[]);
+    (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
 fn count(document: &Document) -> i64 {
     document.counter(&["count"])
 }
@@ -42,9 +48,17 @@ async fn a_disk_that_refuses_writes_costs_no_edit_and_no_connection() {
             patiently("durable", document.durable()).await.unwrap();
             patiently("synced", document.synced()).await.unwrap();
         }
+        assert_eq!(ready(&server).0, 200);
         limit_files(&server, "1");
         edit(&anna).unwrap();
         until("the server says so", || http::get(server.port(), "/health", &[]).status == 503).await;
+        let (status, said) = ready(&server);
+        assert_eq!(
+            (status, &said["status"]),
+            (503, &"unavailable".into()),
+            "a balancer would send more here"
+        );
+        assert!(said["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{said}");
         edit(&ben).unwrap();
         let (_c, newcomer) = open(&server).await;
         patiently("the document is read", newcomer.synced()).await.unwrap();
@@ -61,6 +75,7 @@ async fn a_disk_that_refuses_writes_costs_no_edit_and_no_connection() {
             patiently("durable", document.durable()).await.unwrap();
             until("all is there", || document.read(count) == 4 * outage).await;
         }
+        until("it is ready again", || ready(&server).0 == 200).await;
     }
     drop((anna, ben));
     assert!(server.terminate().success());

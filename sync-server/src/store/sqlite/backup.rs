@@ -17,6 +17,15 @@ use std::time::Duration;
 /// # Errors
 /// If there is no store, the copy cannot be written, or there is damage in it; then there is no new `out`.
 pub fn backup(folder: &Path, out: &Path) -> Result<Report, StoreError> {
+    backup_checked_by(sound, folder, out)
+}
+
+/// A [`backup`] that is checked so, when the store has been left alone.
+pub(super) fn backup_checked_by(
+    check: impl FnOnce(&Path) -> Result<Report, StoreError>,
+    folder: &Path,
+    out: &Path,
+) -> Result<Report, StoreError> {
     let file = file_in(folder);
     if out.canonicalize().is_ok_and(|out| file.canonicalize().is_ok_and(|file| file == out)) {
         return Err(copy_error(out, std::io::Error::other("that is the store itself; choose another file")));
@@ -27,7 +36,7 @@ pub fn backup(folder: &Path, out: &Path) -> Result<Report, StoreError> {
     }
     let partial = partial_of(out);
     remove(&partial)?;
-    settle(write(&file, &partial).and_then(|()| sound(&partial)), &partial, out)
+    settle(write(&file, &partial).and_then(|()| check(&partial)), &partial, out)
 }
 
 /// Makes a store of the backup `from` in `folder`, which must be empty or not exist. What it found.
@@ -70,7 +79,7 @@ fn copy(source: &Connection, partial: &Path) -> rusqlite::Result<()> {
 }
 
 /// What is in a file, if nothing in it is damaged.
-fn sound(file: &Path) -> Result<Report, StoreError> {
+pub(super) fn sound(file: &Path) -> Result<Report, StoreError> {
     let report = check_file(file)?;
     match report.flaws.first() {
         None => Ok(report),

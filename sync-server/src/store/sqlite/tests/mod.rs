@@ -349,6 +349,25 @@ fn a_store_that_cannot_be_settled_is_read_and_tried_again() {
     assert_eq!(store.load("a").unwrap().deltas.len(), 2);
 }
 
+/// To check a copy of a large store takes minutes, and a server that starts meanwhile must have the store to itself first.
+#[test]
+fn a_backup_is_checked_while_others_have_the_store() {
+    let (folder, out) = (Folder::fresh(), Folder::fresh());
+    let mut document = watersmeet_crdt::Document::new(ReplicaId::new(1));
+    document.edit(watersmeet_crdt::Time::from_millis(1), |tx| tx.set(&["key"], "text")).unwrap();
+    let written = Record { delta: document.encode_state(), ..record("a", b"") };
+    Sqlite::open(&folder.0).unwrap().append(&[written]).unwrap();
+    let starts = |copy: &std::path::Path| {
+        let file = file_in(&folder.0);
+        settle::settle(&file, std::time::Duration::from_millis(20)).expect("nobody has it open");
+        drop(Sqlite::open(&folder.0).unwrap());
+        super::backup::sound(copy)
+    };
+    let report = super::backup::backup_checked_by(starts, &folder.0, &out.0).unwrap();
+    assert_eq!(report.documents, 1);
+    std::fs::remove_file(&out.0).unwrap();
+}
+
 /// Nothing is written, and nothing that is there is touched, when a copy or what it is made of is not right.
 #[test]
 fn a_backup_and_a_restore_refuse_what_would_do_harm() {
