@@ -76,7 +76,7 @@ pub(super) async fn follow(
 ) -> Result<Response, Refusal> {
     let name = named(name)?;
     let Query(from) = from.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let (form, begin) = (from.form, begin(from.since, &headers)?);
+    let (form, begin) = (from.form, begin(&from.since, &headers)?);
     let is_lost = begin.is_none();
     let has = begin.clone().unwrap_or_default();
     let purpose = match form {
@@ -100,15 +100,18 @@ pub(super) async fn follow(
 }
 
 /// The version to begin after; none if that is not known. Who comes back says where it was, whatever it once began with.
-fn begin(since: String, headers: &HeaderMap) -> Result<Option<VersionVector>, Refusal> {
-    let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or("unreadable").to_owned());
-    let text = last.unwrap_or(since);
-    if text == version::UNKNOWN {
-        return Ok(None);
+fn begin(since: &str, headers: &HeaderMap) -> Result<Option<VersionVector>, Refusal> {
+    let read = |text: &str| {
+        version::from_text(text).ok_or_else(|| {
+            Refusal::bad_request(format!("{text:?} is no version, which is REPLICA:EVENTS,... as events say it"))
+        })
+    };
+    let since = read(since)?;
+    match headers.get("last-event-id").map(|last| last.to_str().unwrap_or("unreadable")) {
+        None => Ok(Some(since)),
+        Some(version::UNKNOWN) => Ok(None),
+        Some(last) => read(last).map(Some),
     }
-    version::from_text(&text).map(Some).ok_or_else(|| {
-        Refusal::bad_request(format!("{text:?} is no version, which is REPLICA:EVENTS,... as events say it"))
-    })
 }
 
 /// An event, and its bytes among all that are being sent.
