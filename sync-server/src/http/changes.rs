@@ -103,7 +103,9 @@ pub(super) async fn follow(
 fn begin(since: &str, headers: &HeaderMap) -> Result<Option<VersionVector>, Refusal> {
     let read = |text: &str| {
         version::from_text(text).ok_or_else(|| {
-            Refusal::bad_request(format!("{text:?} is no version, which is REPLICA:EVENTS,... as events say it"))
+            Refusal::bad_request(format!(
+                "{text:?} is no version, which is REPLICA:EVENTS,... as events say it"
+            ))
         })
     };
     let since = read(since)?;
