@@ -22,7 +22,7 @@ pub use crate::watch::Stopped;
 
 /// Raise this with every change of code that changes tiles' bytes: it is a part of every set's version, and a version
 /// has to mean the same bytes for ever. The test `golden` in `tests/` says when.
-pub const RENDERER_REVISION: u32 = 2;
+pub const RENDERER_REVISION: u32 = 3;
 
 /// A tile that is too large is drawn with the detail of so many zooms less before any feature goes.
 const COARSER_FIRST: u8 = 2;
@@ -109,7 +109,7 @@ struct Painter {
     path: Vec<TilePoint>,
     /// The feature's lines or rings, clipped.
     clipped: TilePaths,
-    /// The feature's rings, simplified, for when they have to be cleaned.
+    /// The feature's rings, simplified, for when they have to be clipped one by one.
     rings: TilePaths,
     area: Area,
     cleaner: Cleaner,
@@ -230,17 +230,17 @@ impl Painter {
             self.area.add(&brush.window, self.rings.open());
             self.rings.finish(1);
         }
-        let mut pen = Pen::new(&mut self.commands);
-        if self.area.finish(&brush.window, &mut self.clipped)
-            && let Some(order) = self.cleaner.order(&mut self.clipped)
-        {
-            order.iter().for_each(|placed| pen.ring(self.clipped.path(placed.ring), placed.backwards));
-            return Ok(());
+        if !self.area.finish(&brush.window, &mut self.clipped) {
+            self.clipped.clear();
+            for ring in self.rings.iter() {
+                self.clipped.extend(&brush.window.ring(ring));
+                self.clipped.finish(3);
+            }
         }
-        watch.ask()?;
-        let rings: Vec<_> = self.rings.iter().map(|ring| brush.window.ring(ring)).collect();
-        self.cleaner.polygons(&rings, &mut self.clipped);
-        self.clipped.iter().for_each(|ring| pen.ring(ring, false));
+        let mut pen = Pen::new(&mut self.commands);
+        for placed in self.cleaner.clean(&mut self.clipped, watch)? {
+            pen.ring(self.clipped.path(placed.ring), placed.backwards);
+        }
         Ok(())
     }
 

@@ -1,50 +1,60 @@
-//! How often rings wind around a point.
+//! Edges by rows, and in each row from west to east: who is near whom, and who lies to the west of a point.
 //!
-//! One idea: a line from the point to the west crosses each ring around it once more in one direction than in the other.
-//! Edges are listed by rows, so that only those in the point's row are asked.
+//! One idea: edges are short, so of a row only those are met that begin before an edge ends, and a line from a point to
+//! the west crosses few. Rows are as high as edges are on average, so an edge is in two of them at the mean, and one that
+//! is long in no more than it crosses. Not here: what two edges that are near each other have in common.
 
-use super::Outline;
-use crate::simplify::{TilePaths, TilePoint};
+use super::edge::Edge;
+use crate::simplify::TilePoint;
+use crate::watch::{Stopped, Watch};
 
-/// A row is `2^ROW_BITS` tile units high.
-const ROW_BITS: u32 = 5;
+/// Rows are high enough for about so many edges in each.
+const EDGES_PER_ROW: usize = 8;
 
-/// Entries per edge and in all, beyond which the rows are no help.
-const ENTRIES_PER_EDGE_MAX: usize = 16;
-const ENTRIES_MAX: usize = 1 << 12;
-
-/// Edges by row; the memory is used again from call to call.
+/// The rows of some edges; the memory is used again from call to call.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     least: i64,
+    /// A row is `2^shift` tile units high.
+    shift: u32,
     /// Where each row's entries end.
-    ends: Vec<usize>,
+    ends: Vec<u32>,
     entries: Vec<Entry>,
 }
 
+/// An edge's box.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    from: TilePoint,
-    to: TilePoint,
-    ring: usize,
+pub(super) struct Entry {
+    min_x: i32,
+    max_x: i32,
+    min_y: i32,
+    max_y: i32,
+    /// Which edge, and the one that follows it.
+    pub(super) edge: u32,
+    next: u32,
 }
 
 impl Rows {
-    /// Lists the rings' edges. False when they are too long for that to help.
-    pub(super) fn fill(&mut self, rings: &TilePaths, outlines: &[Outline]) -> bool {
-        let least = outlines.iter().map(|outline| outline.min.y).min().unwrap_or(0);
-        let most = outlines.iter().map(|outline| outline.max.y).max().unwrap_or(0);
-        self.least = least;
-        self.ends.clear();
-        self.ends.resize(row(least, most) + 2, 0);
-        let mut edges = 0;
-        for entry in entries(rings) {
-            rows(least, &entry).for_each(|row| self.ends[row + 1] += 1);
-            edges += 1;
+    /// Sorts edges into rows.
+    ///
+    /// # Errors
+    /// When told to stop.
+    pub(super) fn fill(&mut self, edges: &[Edge], watch: &mut Watch<'_>) -> Result<(), Stopped> {
+        let (mut least, mut most, mut heights) = (i64::MAX, i64::MIN, 0);
+        for Edge { from, to, .. } in edges {
+            least = least.min(from.y);
+            most = most.max(from.y);
+            heights += (to.y - from.y).unsigned_abs();
         }
-        let count = self.ends.iter().sum();
-        if count > ENTRIES_MAX.max(ENTRIES_PER_EDGE_MAX * edges) {
-            return false;
+        let count = edges.len().max(1) as u64;
+        let whole = least.abs_diff(most.max(least)) + 1;
+        let height = (heights / count).max(whole * EDGES_PER_ROW as u64 / count).min(whole).max(1);
+        self.least = least;
+        self.shift = height.next_power_of_two().trailing_zeros();
+        self.ends.clear();
+        self.ends.resize(self.row(most.max(least)) + 2, 0);
+        for edge in edges {
+            self.rows(edge).for_each(|row| self.ends[row + 1] += 1);
         }
         let mut start = 0;
         for end in &mut self.ends {
@@ -52,50 +62,105 @@ impl Rows {
             *end = start;
         }
         self.entries.clear();
-        self.entries.resize(count, Entry::default());
-        for entry in entries(rings) {
-            for row in rows(least, &entry) {
+        self.entries.resize(start as usize, Entry::default());
+        for (index, edge) in (0..).zip(edges) {
+            let entry = Entry::of(edge, index);
+            for row in self.rows(edge) {
                 // Starts move up to the ends as entries fill in.
-                self.entries[self.ends[row]] = entry;
+                self.entries[self.ends[row] as usize] = entry;
                 self.ends[row] += 1;
             }
         }
-        true
+        for row in 0..self.ends.len() {
+            let entries = self.entries_of(row);
+            watch.worked(entries.len())?;
+            self.entries[entries].sort_unstable_by_key(|entry| entry.min_x);
+        }
+        Ok(())
     }
 
-    /// How often all rings but one wind around a point in halves of units, which is on none of the others.
-    pub(super) fn winding(&self, point: TilePoint, without: usize) -> i64 {
-        let row = row(self.least, point.y.div_euclid(2));
+    fn row(&self, y: i64) -> usize {
+        usize::try_from((y - self.least) >> self.shift).unwrap_or(0)
+    }
+
+    fn rows(&self, edge: &Edge) -> std::ops::RangeInclusive<usize> {
+        self.row(edge.from.y.min(edge.to.y))..=self.row(edge.from.y.max(edge.to.y))
+    }
+
+    fn entries_of(&self, row: usize) -> std::ops::Range<usize> {
         let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let others = self.entries[start..self.ends[row]].iter().filter(|entry| entry.ring != without);
-        let crossed = others.filter(|entry| crosses(entry.from, entry.to, point));
-        // An outer ring, clockwise on the map, leads north on its western side.
-        crossed.map(|entry| (entry.from.y - entry.to.y).signum()).sum()
+        start as usize..self.ends[row] as usize
+    }
+
+    /// Calls `meet` for all pairs of edges whose boxes meet and that do not follow each other; for some more than once.
+    ///
+    /// # Errors
+    /// When told to stop.
+    pub(super) fn pairs(&self, watch: &mut Watch<'_>, mut meet: impl FnMut(u32, u32)) -> Result<(), Stopped> {
+        let mut start = 0;
+        for end in self.ends.iter().map(|end| *end as usize) {
+            let mut rest = &self.entries[start..end];
+            while let Some((first, behind)) = rest.split_first() {
+                let beside = behind.iter().take_while(|other| other.min_x <= first.max_x);
+                let mut met = 1;
+                for other in beside {
+                    met += 1;
+                    if first.meets(other) && first.next != other.edge && other.next != first.edge {
+                        meet(first.edge, other.edge);
+                    }
+                }
+                watch.worked(met)?;
+                rest = behind;
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// The edges that may lie on a point or pass it by less than a unit.
+    pub(super) fn near(&self, point: TilePoint) -> impl Iterator<Item = u32> {
+        let entries = &self.entries[self.entries_of(self.row(point.y))];
+        let holds = move |entry: &&Entry| {
+            let between = |least: i32, at: i64, most: i32| i64::from(least) <= at && at <= i64::from(most);
+            between(entry.min_x, point.x, entry.max_x) && between(entry.min_y, point.y, entry.max_y)
+        };
+        entries
+            .iter()
+            .take_while(move |entry| i64::from(entry.min_x) <= point.x)
+            .filter(holds)
+            .map(|e| e.edge)
+    }
+
+    /// The edges that a line from a point to the west crosses. The point is in halves of units, and what lies on it does
+    /// not count. The line runs as little north of the point as can be, so that it meets no end of an edge.
+    pub(super) fn west_of(&self, edges: &[Edge], point: TilePoint) -> impl Iterator<Item = u32> {
+        let entries = &self.entries[self.entries_of(self.row(point.y.div_euclid(2)))];
+        let beside = move |entry: &&Entry| {
+            2 * i64::from(entry.min_y) < point.y && point.y <= 2 * i64::from(entry.max_y)
+        };
+        let crosses = move |edge: &u32| edges[*edge as usize].is_west_of(point);
+        let west = entries.iter().take_while(move |entry| 2 * i64::from(entry.min_x) < point.x);
+        west.filter(beside).map(|entry| entry.edge).filter(crosses)
     }
 }
 
-fn entries(rings: &TilePaths) -> impl Iterator<Item = Entry> {
-    rings.iter().enumerate().flat_map(|(ring, path)| {
-        let ends = path.iter().zip(path.iter().skip(1).chain(path.first()));
-        ends.map(move |(from, to)| Entry { from: *from, to: *to, ring })
-    })
-}
-
-fn row(least: i64, y: i64) -> usize {
-    usize::try_from((y - least) >> ROW_BITS).unwrap_or(0)
-}
-
-fn rows(least: i64, entry: &Entry) -> std::ops::RangeInclusive<usize> {
-    row(least, entry.from.y.min(entry.to.y))..=row(least, entry.from.y.max(entry.to.y))
-}
-
-/// Whether an edge crosses the line from a point, in halves of units, to the west.
-pub(super) fn crosses(from: TilePoint, to: TilePoint, point: TilePoint) -> bool {
-    let doubled = |point: TilePoint| TilePoint { x: 2 * point.x, y: 2 * point.y };
-    let (from, to) = (doubled(from), doubled(to));
-    if (from.y < point.y) == (to.y < point.y) {
-        return false;
+impl Entry {
+    #[expect(clippy::cast_possible_truncation, reason = "clipped: within the extent and its buffer")]
+    fn of(edge: &Edge, index: u32) -> Self {
+        let Edge { from, to, next } = *edge;
+        Self {
+            min_x: from.x.min(to.x) as i32,
+            max_x: from.x.max(to.x) as i32,
+            min_y: from.y.min(to.y) as i32,
+            max_y: from.y.max(to.y) as i32,
+            edge: index,
+            next,
+        }
     }
-    let (a, b) = if from.y < to.y { (from, to) } else { (to, from) };
-    (b.x - a.x) * (point.y - a.y) < (point.x - a.x) * (b.y - a.y)
+
+    /// Whether the boxes have a point in common; that they do from west to east is known.
+    #[inline]
+    fn meets(&self, other: &Self) -> bool {
+        self.min_y <= other.max_y && other.min_y <= self.max_y
+    }
 }

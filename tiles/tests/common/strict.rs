@@ -210,6 +210,9 @@ fn polygons(parts: &[Part], counts: &mut Counts) -> Result<(), String> {
             return Err(format!("a hole that leaves its outer ring at {point:?}"));
         }
     }
+    for polygon in parts.chunk_by(|_, next| doubled_area(&next.points) < 0) {
+        in_one_piece(polygon)?;
+    }
     let all: Vec<_> = parts.iter().flat_map(|part| edges(&part.points)).collect();
     for (index, a) in all.iter().enumerate() {
         if let Some(b) = all[index + 1..].iter().find(|b| cross(*a, **b)) {
@@ -217,6 +220,25 @@ fn polygons(parts: &[Part], counts: &mut Counts) -> Result<(), String> {
         }
         if let Some(b) = all[index + 1..].iter().find(|b| **b == *a || **b == [a[1], a[0]]) {
             return Err(format!("an edge that stands twice: {a:?} {b:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The inside of a polygon is in one piece unless rings that touch in single points make a circle.
+fn in_one_piece(rings: &[Part]) -> Result<(), String> {
+    let mut group: Vec<usize> = (0..rings.len()).collect();
+    let points: HashSet<_> = rings.iter().flat_map(|ring| &ring.points).collect();
+    for point in points {
+        let on = |ring: &usize| edges(&rings[*ring].points).any(|edge| lies_on(edge, *point));
+        let touching: Vec<_> = (0..rings.len()).filter(on).collect();
+        let Some((first, others)) = touching.split_first() else { continue };
+        for other in others {
+            let (old, new) = (group[*other], group[*first]);
+            if old == new {
+                return Err(format!("holes that cut a polygon in two at {point:?}"));
+            }
+            group.iter_mut().filter(|group| **group == old).for_each(|group| *group = new);
         }
     }
     Ok(())
