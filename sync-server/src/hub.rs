@@ -20,10 +20,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use watersmeet_crdt::ReplicaId;
+use watersmeet_crdt::session::Limits as SessionLimits;
 use watersmeet_crdt::session::redirect::is_socket_url;
 
 pub(crate) struct Hub {
     pub(crate) limits: Arc<Limits>,
+    /// Those of them that are of sessions, which share them.
+    pub(crate) session_limits: Arc<SessionLimits>,
     /// Asked when somebody comes.
     access: RwLock<Access>,
     pub(crate) subjects: Arc<Subjects>,
@@ -105,6 +108,7 @@ impl Hub {
             answers: Arc::new(Semaphore::new(limits.answer_bytes as usize)),
             renderings,
             connections: Arc::new(Semaphore::new(limits.connections)),
+            session_limits: Arc::new(limits.session.clone()),
             limits,
             drain_to,
             leaving: AtomicBool::new(false),

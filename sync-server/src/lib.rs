@@ -61,6 +61,7 @@ mod socket;
 pub mod store;
 mod subjects;
 mod trace;
+mod wire;
 
 pub use config::Config;
 pub use hosts::Hosts;

@@ -5,13 +5,16 @@
 //! latest counts, and of one that came and left unseen nothing; and deltas, when they get too many, are forgotten altogether and their channel is marked as *lagging*:
 //! once the peer can take it, it is sent `since(what it has)` as one group. So a mailbox is bounded by limits and by
 //! the number of open documents and of who is in them, however long nobody looks into it.
+//!
+//! While nothing waits here, a delta takes the [short way](crate::wire) past it if it can.
 
 use crate::rights::Refused;
 use crate::room::GuestId;
+use crate::wire::{Passed, Wire};
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
 use watersmeet_crdt::session::{Code, Frame, Packed};
 use watersmeet_crdt::{Delta, Lattice, VersionVector};
@@ -111,7 +114,8 @@ pub(crate) struct Letters {
 /// What is kept of one connection.
 #[derive(Debug, Default)]
 struct Kept {
-    letters: Letters,
+    /// None while nothing waits, as in most mailboxes most of the time.
+    letters: Option<Box<Letters>>,
     /// Whom the peer was shown. Only of them it needs to hear that they have gone; so who comes and goes while nobody
     /// looks leaves nothing behind.
     shown: BTreeSet<(u32, GuestId)>,
@@ -132,16 +136,24 @@ pub(crate) struct Mailbox {
     drops: Counter,
     kept: Mutex<Kept>,
     posted: Notify,
+    /// The connection's, if it has one, as long as it lives.
+    wire: Weak<Wire>,
 }
 
 impl Mailbox {
     pub(crate) fn new(capacity: Capacity, drops: Counter) -> Self {
-        Mailbox { capacity, drops, kept: Mutex::default(), posted: Notify::new() }
+        Mailbox { capacity, drops, kept: Mutex::default(), posted: Notify::new(), wire: Weak::new() }
+    }
+
+    /// One past which a delta can go to its peer.
+    pub(crate) fn beside(self, wire: &Arc<Wire>) -> Self {
+        Mailbox { wire: Arc::downgrade(wire), ..self }
     }
 
     /// Takes everything that waits.
     pub(crate) fn take(&self) -> Letters {
         let Kept { letters, shown } = &mut *self.kept();
+        let letters = letters.take().map_or_else(Letters::default, |letters| *letters);
         for (key, state) in &letters.presence {
             if state.is_empty() {
                 shown.remove(key)
@@ -149,7 +161,7 @@ impl Mailbox {
                 shown.insert(*key)
             };
         }
-        std::mem::take(letters)
+        letters
     }
 
     /// Waits until something was posted since it last returned.
@@ -162,13 +174,20 @@ impl Mailbox {
         self.post(|letters| letters.add_answer(answer, self.capacity));
     }
 
-    /// Posts a delta, or marks its channel as lagging if too much waits.
+    /// Sends a delta if that can be done at once; else posts it, or marks its channel as lagging if too much waits.
     pub(crate) fn delta(&self, group: Arc<Group>) {
-        self.post(|letters| {
-            if letters.add_delta(group, self.capacity) {
-                self.drops.inc();
-            }
-        });
+        let kept = &mut *self.kept();
+        let passed = match (&kept.letters, self.wire.upgrade()) {
+            (None, Some(wire)) => wire.pass(&group),
+            // What was posted before goes before.
+            _ => Passed::No,
+        };
+        if passed == Passed::No && kept.letters.get_or_insert_default().add_delta(group, self.capacity) {
+            self.drops.inc();
+        }
+        if passed != Passed::Whole {
+            self.posted.notify_one();
+        }
     }
 
     /// Posts changes, or marks their channel as lagging if too much waits.
@@ -213,9 +232,9 @@ impl Mailbox {
         let Kept { letters, shown } = &mut *self.kept();
         let key = (channel, guest);
         if state.is_empty() && !shown.contains(&key) {
-            letters.presence.remove(&key);
+            letters.iter_mut().for_each(|letters| drop(letters.presence.remove(&key)));
         } else {
-            letters.presence.insert(key, state);
+            letters.get_or_insert_default().presence.insert(key, state);
             self.posted.notify_one();
         }
     }
@@ -224,9 +243,11 @@ impl Mailbox {
     /// comes back says everything again.
     pub(crate) fn forget(&self, channel: u32) {
         let Kept { letters, shown } = &mut *self.kept();
-        letters.refused.remove(&channel);
-        letters.lacks.remove(&channel);
-        letters.presence.retain(|(on, _), _| *on != channel);
+        if let Some(letters) = letters {
+            letters.refused.remove(&channel);
+            letters.lacks.remove(&channel);
+            letters.presence.retain(|(on, _), _| *on != channel);
+        }
         shown.retain(|(on, _)| *on != channel);
     }
 
@@ -235,7 +256,7 @@ impl Mailbox {
     }
 
     fn post(&self, change: impl FnOnce(&mut Letters)) {
-        change(&mut self.kept().letters);
+        change(self.kept().letters.get_or_insert_default());
         self.posted.notify_one();
     }
 

@@ -5,9 +5,14 @@
 //! ```
 //!
 //! One task serves one connection. It waits for rooms (that is backpressure: who edits faster than the disk writes
-//! is read more slowly), but no room ever waits for it. When the peer breaks the protocol it is told why, in an
-//! error frame and in WebSocket's close code, and nobody else notices.
+//! is read more slowly), but no room ever waits for it. When the peer breaks the protocol it is told why ([`end`]), and nobody
+//! else notices.
+//!
+//! A delta for a connection that has nothing else to do takes the short way, from its room to the session and the socket:
+//! see [`wire`](crate::wire).
 
+mod doors;
+mod end;
 mod large;
 #[cfg(test)]
 mod tests;
@@ -20,28 +25,20 @@ use crate::presence::Pace;
 use crate::rights::{Refused, Rights, Verdict};
 use crate::room::{Edit, GuestId, Request};
 use crate::rooms::Door;
-use crate::socket::{Progress, Socket};
+use crate::socket::{Progress, Socket, bytes_of};
 use crate::trace::Arrival;
+use crate::wire::{Step, Wire};
 use axum::extract::ws::{Message, WebSocket};
+use end::{End, ended};
 use futures_util::future::OptionFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio_tungstenite::tungstenite;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
-use watersmeet_crdt::session::{Code, Event, Input, Output, Session, Token, Violation};
-use watersmeet_crdt::{Time, VersionVector};
-
-/// WebSocket's close code for an error frame's [`Code`]: 4000 and the code's place in its list, from 0.
-fn close_code(code: Code) -> u16 {
-    4_000 + code as u16
-}
-
-fn bytes_of(message: &Message) -> usize {
-    if let Message::Binary(frame) = message { frame.len() } else { 0 }
-}
+use watersmeet_crdt::Time;
+use watersmeet_crdt::session::{Code, Event, Input, Session, Token};
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, rights: Rights) {
@@ -52,22 +49,12 @@ pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, righ
     metrics.connections.dec();
 }
 
-/// How a connection ends.
-#[derive(Debug)]
-enum End {
-    /// The peer has gone.
-    Gone,
-    /// The peer was told to go, and why.
-    Said(Code),
-}
-
 struct Connection {
     hub: Arc<Hub>,
     guest: GuestId,
     rights: Rights,
     pace: Pace,
-    socket: Socket,
-    session: Session,
+    wire: Arc<Wire>,
     mailbox: Arc<Mailbox>,
     /// The rooms that were joined or asked to be, by channel.
     doors: BTreeMap<u32, Door>,
@@ -88,13 +75,16 @@ impl Connection {
     fn new(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, rights: Rights) -> Self {
         let limits = &hub.limits;
         let capacity = Capacity { bytes: limits.mailbox_bytes, deltas: limits.mailbox_deltas };
+        let session = Session::listen(now(), hub.replica, hub.session_limits.clone());
+        let socket = Socket::new(socket, limits.outbound_bytes, hub.metrics.sent_bytes.clone());
+        let wire = Arc::new(Wire::new(session, socket, hub.metrics.sent_deltas.clone()));
+        let mailbox = Mailbox::new(capacity, hub.metrics.queue_drops.clone()).beside(&wire);
         Connection {
             guest,
             rights,
             pace: Pace::new(limits.presence_per_second),
-            socket: Socket::new(socket, limits.outbound_bytes, hub.metrics.sent_bytes.clone()),
-            session: Session::listen(now(), hub.replica, limits.session.clone()),
-            mailbox: Arc::new(Mailbox::new(capacity, hub.metrics.queue_drops.clone())),
+            wire,
+            mailbox: Arc::new(mailbox),
             doors: BTreeMap::new(),
             lagging: BTreeSet::new(),
             asked: None,
@@ -131,15 +121,20 @@ impl Connection {
                 watched = true;
                 revoked.set(OptionFuture::from(Some(token.clone().cancelled_owned())));
             }
+            let (is_idle, is_sending) = {
+                let ends = self.wire.turn();
+                (ends.socket.is_idle(), ends.session.is_sending())
+            };
             // Whatever is ready has its turn, or a peer that never stops talking would outlive its token.
             let result = tokio::select! {
-                progress = self.socket.progress() => self.on_progress(progress),
+                progress = self.wire.progress() => self.on_progress(progress),
                 // What waits for the peer stays in the mailbox, where it is merged, until the socket can take it.
-                () = self.mailbox.posted(), if self.socket.is_idle() => self.deliver(),
+                () = self.mailbox.posted(), if is_idle => self.deliver(),
                 () = self.alarm.ring() => self.tick().await,
                 // A part at a time, so that what is small goes between.
-                () = tokio::task::yield_now(), if self.session.is_sending() && self.socket.is_idle() => {
-                    self.session.take_part().into_iter().for_each(|part| self.socket.send(part));
+                () = tokio::task::yield_now(), if is_sending && is_idle => {
+                    let ends = &mut *self.wire.turn();
+                    ends.session.take_part().into_iter().for_each(|part| ends.socket.send(part));
                     Ok(())
                 }
                 () = &mut stopped => Err(self.finish().await),
@@ -170,7 +165,7 @@ impl Connection {
 
     /// Does what is due.
     async fn tick(&mut self) -> Result<(), End> {
-        self.session.handle(now(), Input::Tick).map_err(ended)?;
+        self.wire.turn().session.handle(now(), Input::Tick).map_err(ended)?;
         if let Err(Refused { code, message }) = self.rights.is_valid() {
             return Err(self.end(code, &message));
         }
@@ -183,44 +178,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Says goodbye because the server stops, after what came before has been committed and acknowledged, unless that
-    /// takes too long.
-    async fn finish(&mut self) -> End {
-        let settled = async {
-            let mut answers = Vec::new();
-            for door in self.doors.values() {
-                let (settled, answer) = oneshot::channel();
-                // A room that has ended has nothing left to settle.
-                if door.requests.send(Request::Settle { settled }).await.is_ok() {
-                    answers.push(answer);
-                }
-            }
-            for answer in answers {
-                let _ = answer.await;
-            }
-        };
-        if tokio::time::timeout(self.hub.limits.drain / 2, settled).await.is_err() {
-            tracing::warn!(
-                connection = self.guest.0,
-                "edits were not committed in time; their author keeps them"
-            );
-        }
-        match self.deliver() {
-            Ok(()) => {
-                self.hub.drain_to.iter().for_each(|url| self.session.redirect(url));
-                self.end(Code::Shutdown, "the server is going down; connect again")
-            }
-            Err(end) => end,
-        }
-    }
-
     /// Does what the session says until it has nothing more to say, and writes as much of it as the socket takes.
     async fn settle(&mut self) -> Result<(), End> {
         loop {
-            match self.session.poll() {
-                Output::Send(frame) => self.socket.send(frame),
-                Output::Event(event) => self.on_event(event).await?,
-                Output::Wait(until) => {
+            let step = self.wire.turn().step();
+            match step {
+                Step::Event(event) => self.on_event(event).await?,
+                Step::Wait(until) => {
                     self.wake = until;
                     break;
                 }
@@ -228,7 +192,8 @@ impl Connection {
         }
         self.make_room();
         self.look_whether_it_goes_on()?;
-        self.socket.write_some().map_err(|error| self.broken(error))?;
+        let written = self.wire.turn().socket.write_some();
+        written.map_err(|error| self.broken(error))?;
         self.ask_for_the_lagging().await
     }
 
@@ -249,7 +214,7 @@ impl Connection {
                 Some(Progress::Gone) => return Err(End::Gone),
                 Some(Progress::Written) | None => break,
             }
-            next = self.socket.ready();
+            next = self.wire.turn().socket.ready();
         }
         match next {
             // Read, but beyond what is taken at once.
@@ -262,32 +227,12 @@ impl Connection {
         match message {
             Message::Binary(frame) => {
                 self.hub.metrics.received_bytes.inc_by(frame.len() as u64);
-                self.session.handle(now(), Input::Frame(&frame)).map_err(ended)
+                self.wire.turn().session.handle(now(), Input::Frame(&frame)).map_err(ended)
             }
             Message::Text(_) => Err(self.end(Code::Malformed, "a text message; frames are binary messages")),
             Message::Close(_) => Err(End::Gone),
             Message::Ping(_) | Message::Pong(_) => Ok(()),
         }
-    }
-
-    /// A message that is too large is the peer's fault and it is told so; for the rest there is nobody to tell.
-    fn broken(&mut self, error: axum::Error) -> End {
-        use tungstenite::error::{CapacityError, Error};
-        let limit = self.hub.limits.session.frame_bytes;
-        match error.into_inner().downcast::<Error>().as_deref() {
-            Ok(Error::Capacity(CapacityError::MessageTooLong { size, .. })) => {
-                let violation = Violation::TooLarge { bytes: *size, limit };
-                self.end(violation.code(), &violation.to_string())
-            }
-            Ok(Error::Protocol(error)) => self.end(Code::Malformed, &error.to_string()),
-            _ => End::Gone,
-        }
-    }
-
-    /// Ends the session, saying why.
-    fn end(&mut self, code: Code, message: &str) -> End {
-        self.session.end(code, message);
-        End::Said(code)
     }
 }
 
@@ -306,7 +251,7 @@ impl Connection {
             Event::Closed { channel } => self.shut(channel).await,
             Event::Begun { channel } => {
                 if !self.may_edit(channel) {
-                    self.session.skip(channel);
+                    self.wire.turn().session.skip(channel);
                 }
                 Ok(())
             }
@@ -314,8 +259,8 @@ impl Connection {
                 if !self.is_taken(channel) {
                     return Ok(());
                 }
-                let name = self.session.name(channel).unwrap_or_default();
-                let came = Arrival::now(self.guest, name, bytes.len());
+                let name = self.name(channel).unwrap_or_default();
+                let came = Arrival::now(self.guest, &name, bytes.len());
                 self.hub.metrics.received_deltas.inc();
                 // The bytes were read, so they are fewer than a frame's, which a u32 holds.
                 let weight =
@@ -352,7 +297,7 @@ impl Connection {
     fn greeted(&mut self, token: &Token) -> Result<(), End> {
         match self.rights.greeted(&self.hub, token, now()) {
             Ok(()) => {
-                self.session.welcome();
+                self.wire.turn().session.welcome();
                 Ok(())
             }
             Err(Refused { code, message }) => Err(self.end(code, &message)),
@@ -381,61 +326,6 @@ impl Connection {
             }
         }
     }
-
-    async fn open(&mut self, name: &str, has: VersionVector) {
-        loop {
-            let Some(door) = self.hub.rooms.door(name) else {
-                let message = "too many documents are open at this server";
-                return self.refuse(name, Code::Limit, message);
-            };
-            let (guest, mailbox) = (self.guest, self.mailbox.clone());
-            if door.requests.send(Request::Join { guest, mailbox, has: has.clone() }).await.is_ok() {
-                self.doors.insert(door.channel, door);
-                return;
-            }
-            // The room ended just now; the next one is another.
-        }
-    }
-
-    async fn shut(&mut self, channel: u32) -> Result<(), End> {
-        let guest = self.guest;
-        let result = self.request(channel, Request::Leave { guest }).await;
-        self.doors.remove(&channel);
-        self.lagging.remove(&channel);
-        // An answer may still come; it is passed over.
-        self.asked.take_if(|asked| *asked == channel);
-        self.rights.forget(channel);
-        self.pace.forget(channel);
-        result
-    }
-
-    /// Asks a room for something, waiting until it can be asked.
-    async fn request(&mut self, channel: u32, request: Request) -> Result<(), End> {
-        let Some(door) = self.doors.get(&channel) else { return Ok(()) };
-        if door.requests.send(request).await.is_err() {
-            return Err(self.end(Code::Unavailable, "a document is not available now; connect again"));
-        }
-        Ok(())
-    }
-
-    /// Has one channel at a time told what its peer lacks, when what was large before has gone: so whoever lags in many
-    /// large documents holds one of them.
-    async fn ask_for_the_lagging(&mut self) -> Result<(), End> {
-        while self.asked.is_none() && !self.session.is_sending() {
-            let Some(channel) = self.lagging.pop_first() else { return Ok(()) };
-            let Some(has) = self.session.peer_has(channel).cloned() else { continue };
-            self.asked = Some(channel);
-            self.request(channel, Request::CatchUp { guest: self.guest, has }).await?;
-        }
-        Ok(())
-    }
-
-    async fn leave(&mut self) {
-        for (_, door) in std::mem::take(&mut self.doors) {
-            // A room that has ended has no guests.
-            let _ = door.requests.send(Request::Leave { guest: self.guest }).await;
-        }
-    }
 }
 
 /// From the rooms to the session.
@@ -447,14 +337,17 @@ impl Connection {
         deltas.iter().for_each(|group| self.pass_on(group));
         self.lagging.extend(lagging);
         for (channel, Refused { code, message }) in refused {
-            if let Some(name) = self.session.name(channel).map(str::to_owned) {
-                self.session.refuse(&name, code, &message);
+            if let Some(name) = self.name(channel) {
+                self.wire.turn().session.refuse(&name, code, &message);
             }
         }
-        lacks.into_iter().for_each(|(channel, version)| self.session.lacks(channel, version));
-        acks.into_iter().for_each(|(channel, version)| self.session.acknowledge(channel, version));
-        for ((channel, guest), state) in presence {
-            self.session.present_as(channel, guest.0, &state);
+        {
+            let session = &mut self.wire.turn().session;
+            lacks.into_iter().for_each(|(channel, version)| session.lacks(channel, version));
+            acks.into_iter().for_each(|(channel, version)| session.acknowledge(channel, version));
+            for ((channel, guest), state) in presence {
+                session.present_as(channel, guest.0, &state);
+            }
         }
         match end {
             Some((code, message)) => Err(self.end(code, &message)),
@@ -465,7 +358,7 @@ impl Connection {
     fn on_answer(&mut self, answer: Answer) {
         match answer {
             Answer::Opened { name, channel, has, version, group } => {
-                self.session.accept(&name, channel, has, version);
+                self.wire.turn().session.accept(&name, channel, has, version);
                 match group {
                     Some(group) => self.pass_on(&group),
                     None => drop(self.lagging.insert(channel)),
@@ -486,53 +379,21 @@ impl Connection {
 
     /// Sends a group to the peer, or has its room asked for all that the peer lacks, when it can be sent.
     fn pass_on(&mut self, group: &Group) {
-        let Group { channel, from, to, frame, packed } = group;
-        if self.session.send_encoded(*channel, from, to, frame.clone(), packed) {
-            self.hub.metrics.sent_deltas.inc();
-        } else {
+        let sent = self.wire.turn().send(group);
+        if !sent {
             self.lagging.insert(group.channel);
         }
+    }
+
+    /// The name of an open document.
+    fn name(&self, channel: u32) -> Option<String> {
+        self.wire.turn().session.name(channel).map(str::to_owned)
     }
 
     /// Tells the peer that it may not do something, and why.
     fn refuse(&mut self, name: &str, code: Code, message: &str) {
         self.hub.metrics.refused(code.name());
-        self.session.refuse(name, code, message);
-    }
-
-    /// Sends what is left to say, and closes. A peer that neither reads nor closes is cut off after a while.
-    async fn close(&mut self, end: End) {
-        let linger = self.hub.limits.linger;
-        let closing = async {
-            match end {
-                End::Said(code) => {
-                    self.say_the_rest();
-                    self.socket.close(close_code(code), "see the error frame").await;
-                }
-                End::Gone => self.socket.hear_out().await,
-            }
-        };
-        if tokio::time::timeout(linger, closing).await.is_err() {
-            tracing::debug!("a peer did not close in time and is cut off");
-        }
-    }
-
-    /// Moves the session's last words to the socket; what it still wanted done is void.
-    fn say_the_rest(&mut self) {
-        loop {
-            match self.session.poll() {
-                Output::Send(frame) => self.socket.send(frame),
-                Output::Event(_) => {}
-                Output::Wait(_) => return,
-            }
-        }
-    }
-}
-
-fn ended(violation: Violation) -> End {
-    match violation {
-        Violation::Ended { .. } => End::Gone,
-        violation => End::Said(violation.code()),
+        self.wire.turn().session.refuse(name, code, message);
     }
 }
 

@@ -46,6 +46,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use watersmeet_crdt::session::Code;
 use watersmeet_crdt::{Delta, Document, Lattice, VersionVector};
 
+/// Readers who are sent a delta before others have a turn. The runtime lets a task write no more than twice as often in one
+/// turn of its own.
+const SENT_AT_ONCE: usize = 64;
+
 /// The number of a connection, never given twice by one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GuestId(pub(crate) u64);
@@ -276,16 +280,26 @@ impl Room {
             self.tail.add(number, bytes);
             self.metrics.committed_events.inc_by(edits.news.events(self.document.version()));
             self.answers.clear();
-            self.fan_out(edits, group);
+            self.acknowledge(edits);
+            // A sole author needs no copy of what it said.
+            let mut authors = edits.authors.keys().copied();
+            let sole = authors.next().filter(|_| authors.next().is_none());
+            self.fan_out(group, sole).await;
             self.tell();
+        } else {
+            self.acknowledge(edits);
         }
+        Ok(())
+    }
+
+    /// Tells authors that what they said is on the disk.
+    fn acknowledge(&self, edits: &Edits) {
         for (guest, version) in &edits.authors {
             if let Some(guest) = self.guests.get(guest) {
                 guest.mailbox.ack(self.channel, version.clone());
             }
         }
         edits.came.iter().for_each(|came| self.metrics.acknowledged(came.elapsed()));
-        Ok(())
     }
 
     /// What the batch brought, as one delta: as it came if it is one, and joined if it is several.
@@ -304,23 +318,20 @@ impl Room {
         }
     }
 
-    /// A sole author needs no copy of what it said.
-    fn fan_out(&self, edits: &Edits, group: Arc<Group>) {
-        let sole = match edits.authors.len() {
-            1 => edits.authors.keys().next(),
-            _ => None,
-        };
-        let readers = self.guests.iter().filter(|(id, guest)| Some(**id) != sole.copied() && !guest.follows);
-        self.show_all(readers.map(|(_, guest)| guest), group);
-    }
-
-    /// Shows a delta to guests: those for whom there is no room now are told when it is their turn.
-    fn show_all<'g>(&self, guests: impl Iterator<Item = &'g Guest>, group: Arc<Group>) {
+    /// Sends a delta to everybody but one. Those for whom there is no room now are told when it is their turn.
+    async fn fan_out(&mut self, group: Arc<Group>, but: Option<GuestId>) {
         let group = self.outgoing.try_send(group);
-        guests.for_each(|guest| match &group {
-            Some(group) => guest.mailbox.delta(group.clone()),
-            None => guest.mailbox.lag(self.channel),
-        });
+        let readers = self.guests.iter().filter(|(id, guest)| Some(**id) != but && !guest.follows);
+        for (count, (_, guest)) in readers.enumerate() {
+            // Each takes the system some microseconds, and others wait for their turns.
+            if count % SENT_AT_ONCE == SENT_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            match &group {
+                Some(group) => guest.mailbox.delta(group.clone()),
+                None => guest.mailbox.lag(self.channel),
+            }
+        }
     }
 
     /// Tells a guest, once, that its edits are not taken for now.

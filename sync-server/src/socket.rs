@@ -9,7 +9,7 @@
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use futures_util::{Sink, Stream, StreamExt};
+use futures_util::{Sink, Stream};
 use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,6 +19,11 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 /// What a frame that waits takes in memory besides its bytes.
 const FRAME_BYTES: usize = 64;
+
+/// Bytes of a message that says something.
+pub(crate) fn bytes_of(message: &Message) -> usize {
+    if let Message::Binary(frame) = message { frame.len() } else { 0 }
+}
 
 /// What became of waiting.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ pub(crate) struct Socket {
     news: Arc<News>,
     /// The same, for whoever has news.
     teller: Waker,
-    waiting: VecDeque<Bytes>,
+    waiting: VecDeque<Message>,
     waiting_bytes: usize,
     /// Whether something was fed and not flushed.
     fed: bool,
@@ -73,8 +78,7 @@ impl Socket {
 
     /// Queues one message.
     pub(crate) fn send(&mut self, frame: Bytes) {
-        self.waiting_bytes += frame.len() + FRAME_BYTES;
-        self.waiting.push_back(frame);
+        self.queue(Message::Binary(frame));
     }
 
     /// Whether nothing waits to be sent.
@@ -82,21 +86,16 @@ impl Socket {
         self.waiting.is_empty() && !self.fed
     }
 
-    /// Writes as much of what is queued as the socket takes now; [`progress`](Self::progress) writes the rest. A turn
+    /// Writes as much of what is queued as the socket takes now; [`poll`](Self::poll) writes the rest. A turn
     /// of a connection that says something small is thus done when it has been said.
     pub(crate) fn write_some(&mut self) -> Result<(), axum::Error> {
         if self.is_idle() {
             return Ok(());
         }
-        match self.poll_feed_and_flush(&mut Context::from_waker(Waker::noop())) {
+        match self.poll_send(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => result,
             Poll::Pending => Ok(()),
         }
-    }
-
-    /// Waits for whatever comes first. Nothing is lost if it is dropped while it waits.
-    pub(crate) async fn progress(&mut self) -> Progress {
-        std::future::poll_fn(|context| self.poll(context)).await
     }
 
     /// A message that has already come, if there is one.
@@ -107,26 +106,26 @@ impl Socket {
         }
     }
 
-    /// Sends what waits, and closes, saying why.
-    pub(crate) async fn close(&mut self, code: u16, reason: &'static str) {
-        while !self.is_idle() {
-            if let Progress::Broken(_) = std::future::poll_fn(|context| self.poll_write(context)).await {
-                return;
-            }
-        }
-        let frame = CloseFrame { code, reason: reason.into() };
-        if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-            self.hear_out().await;
-        }
+    /// Queues the last message, saying why.
+    pub(crate) fn send_close(&mut self, code: u16, reason: &'static str) {
+        self.queue(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
     }
 
-    /// Reads on until the peer has closed too: a connection that is cut with bytes unread is reset, and the peer
-    /// might never read why.
-    pub(crate) async fn hear_out(&mut self) {
-        while let Some(Ok(_)) = self.socket.next().await {}
+    fn queue(&mut self, message: Message) {
+        self.waiting_bytes += bytes_of(&message) + FRAME_BYTES;
+        self.waiting.push_back(message);
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
+    /// Whatever message comes next, whether or not there is news.
+    pub(crate) fn poll_hear(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, axum::Error>>> {
+        Pin::new(&mut self.socket).poll_next(context)
+    }
+
+    /// Whatever comes first.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
         if !self.is_idle()
             && let Poll::Ready(progress) = self.poll_write(context)
         {
@@ -150,20 +149,22 @@ impl Socket {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
-        Poll::Ready(match ready!(self.poll_feed_and_flush(context)) {
+        Poll::Ready(match ready!(self.poll_send(context)) {
             Ok(()) => Progress::Written,
             Err(error) => Progress::Broken(error),
         })
     }
 
-    fn poll_feed_and_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+    /// Sends all that waits.
+    pub(crate) fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
         while !self.waiting.is_empty() {
             ready!(Pin::new(&mut self.socket).poll_ready(context))?;
-            if let Some(frame) = self.waiting.pop_front() {
-                self.waiting_bytes -= frame.len() + FRAME_BYTES;
-                self.sent_bytes.inc_by(frame.len() as u64);
+            if let Some(message) = self.waiting.pop_front() {
+                let bytes = bytes_of(&message);
+                self.waiting_bytes -= bytes + FRAME_BYTES;
+                self.sent_bytes.inc_by(bytes as u64);
                 self.fed = true;
-                Pin::new(&mut self.socket).start_send(Message::Binary(frame))?;
+                Pin::new(&mut self.socket).start_send(message)?;
             }
         }
         ready!(Pin::new(&mut self.socket).poll_flush(context))?;

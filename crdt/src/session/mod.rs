@@ -41,6 +41,7 @@ use crate::{Delta, Lattice, ReplicaId, Time, VersionVector};
 use bytes::Bytes;
 use parts::{Coming, Sending};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "watersmeet.v1";
@@ -76,7 +77,7 @@ struct Channel {
 /// One end of one connection. See the [module](self).
 #[derive(Debug)]
 pub struct Session {
-    limits: Limits,
+    limits: Arc<Limits>,
     role: Role,
     replica: ReplicaId,
     state: State,
@@ -101,18 +102,18 @@ pub struct Session {
 impl Session {
     /// The end that called, with what proves who it is. It greets at once, and may open documents without waiting for
     /// an answer.
-    pub fn call(now: Time, replica: ReplicaId, token: Token, limits: Limits) -> Self {
-        let mut session = Session::begin(now, replica, limits, Role::Caller);
+    pub fn call(now: Time, replica: ReplicaId, token: Token, limits: impl Into<Arc<Limits>>) -> Self {
+        let mut session = Session::begin(now, replica, limits.into(), Role::Caller);
         session.greet(token);
         session
     }
 
     /// The end that was called. It waits for a greeting.
-    pub fn listen(now: Time, replica: ReplicaId, limits: Limits) -> Self {
-        Session::begin(now, replica, limits, Role::Listener)
+    pub fn listen(now: Time, replica: ReplicaId, limits: impl Into<Arc<Limits>>) -> Self {
+        Session::begin(now, replica, limits.into(), Role::Listener)
     }
 
-    fn begin(now: Time, replica: ReplicaId, limits: Limits, role: Role) -> Self {
+    fn begin(now: Time, replica: ReplicaId, limits: Arc<Limits>, role: Role) -> Self {
         Session {
             state: State::Greeting { deadline: now.plus(limits.handshake_millis) },
             limits,
@@ -167,6 +168,11 @@ impl Session {
                 State::Over => Time::from_millis(u64::MAX),
             })
         })
+    }
+
+    /// Whether [`poll`](Self::poll) has anything but a wait.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
     }
 
     /// A peer is given up when it was asked for a sign of life and gave none in time. So a clock that jumps, or a

@@ -109,8 +109,7 @@ impl Room {
                     self.tail.add(number, bytes.len());
                     self.size.add(bytes.len());
                     self.answers.clear();
-                    let readers = self.guests.values().filter(|guest| !guest.follows);
-                    self.show_all(readers, group);
+                    self.fan_out(group, None).await;
                     self.tell();
                 }
                 // What comes before it has become a snapshot, before it could be followed.
