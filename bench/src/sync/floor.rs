@@ -1,15 +1,18 @@
 //! What the machine takes for the work that no server can leave out, measured in the same run.
 //!
 //! The disk's own rate, in the folder where the servers keep their data: what nobody who promises durability can beat
-//! with one promise at a time. And the system's time for handing a small message to each of many sockets, which is what
-//! a delivery costs before a server has done anything of its own.
+//! with one promise at a time. And a relay to many sockets, which is what a delivery takes and costs before a server has done
+//! anything of its own.
 
-use super::spread::Load;
+use super::spread::{Load, Sent};
 use crate::failure::Failure;
 use crate::figures::Figures;
+use futures_util::future::try_join_all;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How long is measured.
@@ -19,39 +22,72 @@ const MESSAGE: [u8; 64] = [7; 64];
 /// Bytes of one record, as an edit's.
 const RECORD: [u8; 64] = [7; 64];
 
-/// Hands a message to each of so many sockets at a pace, from a thread that does nothing else.
+/// A server that does nothing but hand what one says to each of many sockets: what reaches them, and when.
 pub(super) async fn spread(load: &Load) -> Result<Figures, Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    let mut senders = Vec::new();
+    let (mut writer, source) = pair(&listener).await?;
+    let sent: Sent = Arc::new((0..load.edits).map(|_| OnceLock::new()).collect());
+    let (mut senders, mut reading) = (Vec::new(), Vec::new());
     for _ in 0..load.readers {
-        let (mut receiver, accepted) = tokio::try_join!(TcpStream::connect(address), listener.accept())?;
-        let sender = accepted.0.into_std()?;
-        sender.set_nonblocking(false)?;
-        sender.set_nodelay(true)?;
+        let (receiver, sender) = pair(&listener).await?;
         senders.push(sender);
-        // It reads until the sender has gone.
-        tokio::spawn(async move { tokio::io::copy(&mut receiver, &mut tokio::io::sink()).await });
+        reading.push(tokio::spawn(hear(receiver, sent.clone())));
     }
-    let load = *load;
-    let sending = tokio::task::spawn_blocking(move || send(&senders, &load));
-    let each = sending.await??;
+    let edits = load.edits;
+    let relaying = tokio::task::spawn_blocking(move || relay(source, &senders, edits));
+    let mut tick = tokio::time::interval(load.every);
+    for sent in sent.iter() {
+        tick.tick().await;
+        // Each message is sent once.
+        let _ = sent.set(Instant::now());
+        writer.write_all(&MESSAGE).await?;
+    }
+    let time = relaying.await??;
+    let mut waits = Vec::with_capacity(load.edits * load.readers);
+    for heard in try_join_all(reading).await? {
+        waits.extend(heard?);
+    }
     let mut figures = Figures::default();
-    figures.cost("server time a delivery", "us", each.as_secs_f64() * 1e6);
+    figures.cost("server time a delivery", "us", time.as_secs_f64() * 1e6 / waits.len() as f64);
+    figures.waits("delivery", waits);
     Ok(figures)
 }
 
-/// The thread's time for each message.
-fn send(senders: &[std::net::TcpStream], load: &Load) -> Result<Duration, Failure> {
-    let before = thread_time();
-    for _ in 0..load.edits {
-        std::thread::sleep(load.every);
+/// A connection's two ends, of which the second blocks.
+async fn pair(listener: &TcpListener) -> Result<(TcpStream, std::net::TcpStream), Failure> {
+    let (ours, theirs) = tokio::try_join!(TcpStream::connect(listener.local_addr()?), listener.accept())?;
+    let theirs = theirs.0.into_std()?;
+    theirs.set_nonblocking(false)?;
+    theirs.set_nodelay(true)?;
+    ours.set_nodelay(true)?;
+    Ok((ours, theirs))
+}
+
+/// The thread's time for so many messages.
+fn relay(
+    mut source: std::net::TcpStream,
+    senders: &[std::net::TcpStream],
+    edits: usize,
+) -> Result<Duration, Failure> {
+    let (before, mut message) = (thread_time(), MESSAGE);
+    for _ in 0..edits {
+        source.read_exact(&mut message)?;
         for mut sender in senders {
-            sender.write_all(&MESSAGE)?;
+            sender.write_all(&message)?;
         }
     }
-    let count = u32::try_from(senders.len() * load.edits)?;
-    Ok(thread_time().saturating_sub(before) / count.max(1))
+    Ok(thread_time().saturating_sub(before))
+}
+
+/// Reads all messages; how long after it was sent each came.
+async fn hear(mut receiver: TcpStream, sent: Sent) -> Result<Vec<Duration>, Failure> {
+    let (mut waits, mut message) = (Vec::with_capacity(sent.len()), MESSAGE);
+    for sent in sent.iter() {
+        receiver.read_exact(&mut message).await?;
+        let sent = sent.get().ok_or_else(|| Failure::new("a message came before it was sent"))?;
+        waits.push(sent.elapsed());
+    }
+    Ok(waits)
 }
 
 /// Processor time of this thread so far.

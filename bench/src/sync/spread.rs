@@ -27,7 +27,7 @@ pub(super) struct Load {
 }
 
 /// When each edit was sent.
-type Sent = Arc<Vec<OnceLock<Instant>>>;
+pub(super) type Sent = Arc<Vec<OnceLock<Instant>>>;
 
 /// Measures a workload.
 pub(super) async fn measure(subject: &dyn Subject, load: &Load) -> Result<Figures, Failure> {
