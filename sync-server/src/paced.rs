@@ -3,7 +3,12 @@
 //! HTTP hands an answer to its socket and waits. Whoever asks and does not read, or hardly reads, would keep the answer in
 //! memory for as long as it likes; so a socket that has something waiting and takes too little of it for a while is an
 //! error, and ends the connection.
+//!
+//! It also reads ahead for those who ask for little at a time. A WebSocket keeps a buffer of the size of one read for as long as it
+//! lives, and ten thousand of them mostly wait: theirs are small, and what came in one piece is kept here until it is asked for.
 
+use bytes::Bytes;
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,9 +19,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+/// Bytes that are read at once for whoever asks for less.
+const READ_BYTES: usize = 8 << 10;
+
+thread_local! {
+    /// Where they are read to. A connection that waits holds none of it.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
 /// See the [module](self).
 pub(crate) struct Paced {
     stream: TcpStream,
+    /// What was read and not asked for yet.
+    ahead: Bytes,
     stall: Duration,
     /// Set while something waits to be written.
     wait: Option<Wait>,
@@ -60,11 +75,28 @@ impl Pace {
 impl Paced {
     /// A socket on which what waits may stall for so long. What it holds is let go of when it is closed.
     pub(crate) fn new(stream: TcpStream, stall: Duration, held: impl Send + Sync + 'static) -> Self {
-        Paced { stream, stall, wait: None, pace: Pace::default(), _held: Box::new(held) }
+        let (ahead, wait, pace) = Default::default();
+        Paced { stream, ahead, stall, wait, pace, _held: Box::new(held) }
     }
 
     pub(crate) fn pace(&self) -> Pace {
         self.pace.clone()
+    }
+
+    /// Reads more than is asked for, and keeps the rest.
+    fn poll_read_ahead(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        READ.with_borrow_mut(|read| {
+            let mut read = ReadBuf::new(read);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
+            let (asked, ahead) = read.filled().split_at(read.filled().len().min(buffer.remaining()));
+            buffer.put_slice(asked);
+            self.ahead = Bytes::copy_from_slice(ahead);
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// What a write of so many bytes came to, which may have taken too long.
@@ -106,7 +138,15 @@ impl AsyncRead for Paced {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        match buffer.remaining() < READ_BYTES {
+            true => self.poll_read_ahead(context, buffer),
+            false => Pin::new(&mut self.stream).poll_read(context, buffer),
+        }
     }
 }
 
@@ -147,6 +187,7 @@ impl AsyncWrite for Paced {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     const STALL: Duration = Duration::from_millis(50);
@@ -165,6 +206,33 @@ mod tests {
             Poll::Ready(paced.written(context, 1 << 20, Poll::Pending))
         })
         .await
+    }
+
+    /// In whatever pieces it comes and is asked for, nothing is lost, and nothing is kept that was asked for.
+    #[tokio::test]
+    async fn what_was_read_ahead_is_read_in_order() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut paced, said) = (Paced::new(listener.accept().await.unwrap().0, STALL, ()), 100_000);
+        let saying = tokio::spawn(async move {
+            let text: Vec<u8> = (0..=250).cycle().take(said).collect();
+            for (n, piece) in text.chunks(20_011).enumerate() {
+                peer.write_all(&piece[..n]).await.unwrap();
+                peer.write_all(&piece[n..]).await.unwrap();
+            }
+            text
+        });
+        let mut heard = Vec::new();
+        for asked in [1, 7, 300, READ_BYTES - 1, READ_BYTES, 3 * READ_BYTES].into_iter().cycle() {
+            let mut buffer = vec![0; asked];
+            let count = paced.read(&mut buffer).await.unwrap();
+            heard.extend_from_slice(&buffer[..count]);
+            if count == 0 {
+                break;
+            }
+        }
+        assert!(heard == saying.await.unwrap());
+        assert!(paced.ahead.is_empty());
     }
 
     #[tokio::test]

@@ -43,8 +43,10 @@ use serde::Serialize;
 use std::sync::Arc;
 use watersmeet_crdt::session::SUBPROTOCOL;
 
-/// Bytes of a socket's buffers. The default would keep 134 KiB for each idle connection; these keep 7.
-const SOCKET_BUFFER_BYTES: usize = 4_096;
+/// Bytes of a WebSocket's buffers. That for reading is kept by each idle connection, where the default would take 128 KiB; its
+/// stream reads more at once. That for writing is as large as what is written.
+const READ_BUFFER_BYTES: usize = 512;
+const WRITE_BUFFER_BYTES: usize = 4_096;
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -133,8 +135,8 @@ async fn sync(
     let Some((guest, permit)) = hub.admit() else { return Refusal::no_connection().into_response() };
     let frame_bytes = hub.limits.session.frame_bytes;
     upgrade
-        .read_buffer_size(SOCKET_BUFFER_BYTES)
-        .write_buffer_size(SOCKET_BUFFER_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(frame_bytes)
         .max_frame_size(frame_bytes)
         .on_upgrade(async move |socket| {
