@@ -1,7 +1,8 @@
 //! The one task: it owns the socket, and does what the client without I/O says.
 //!
 //! Edits are given out only when the socket has taken all that was sent before. So of what is edited meanwhile nothing
-//! waits but the document itself, and it leaves as one group, however long the server does not read.
+//! waits but the document itself, and it leaves as one group, however long the server does not read. So does what is edited in
+//! one go: as long as each turn of the runtime brings another edit, the task lets [some](BURST_TURNS_MAX) pass.
 
 use crate::Error;
 use crate::builder::Tokens;
@@ -11,13 +12,15 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 use watersmeet_crdt::Time;
 use watersmeet_crdt::client::{Action, Client as Core, Notice};
 use watersmeet_crdt::session::{Token, Violation};
 
+/// Turns of the runtime for which the task leaves whoever edits on and on alone, before it sends what there is.
+const BURST_TURNS_MAX: usize = 16;
 /// Messages that are taken in before what follows from them is done.
 const MESSAGES_AT_ONCE: usize = 64;
 
@@ -60,7 +63,7 @@ pub(crate) async fn run(
         let sleep = Duration::from_millis(until.millis().saturating_sub(now().millis()));
         tokio::select! {
             happened = task.link.happens() => task.on(happened),
-            () = task.shared.work.notified() => {}
+            () = task.shared.work.notified() => lull(&task.shared.work).await,
             () = tokio::time::sleep(sleep) => task.shared.lock().core.tick(now(), random()),
             () = stop.cancelled() => {}
         }
@@ -68,6 +71,16 @@ pub(crate) async fn run(
     // What was edited just before the last handle was dropped.
     task.act();
     task.send_the_rest();
+}
+
+/// Waits until nobody has edited for a turn of the runtime, or for so many.
+async fn lull(work: &Notify) {
+    for _ in 0..BURST_TURNS_MAX {
+        tokio::task::yield_now().await;
+        if work.notified().now_or_never().is_none() {
+            return;
+        }
+    }
 }
 
 impl Task {
