@@ -44,7 +44,8 @@ use watersmeet_crdt::session::{Code, Event, Input, Session, Token};
 pub(crate) async fn serve(socket: WebSocket, hub: Arc<Hub>, guest: GuestId, rights: Rights) {
     let metrics = hub.metrics.clone();
     metrics.connections.inc();
-    let connection = Connection::new(socket, hub, guest, rights);
+    // In one place: a future that is handed a thing keeps it twice.
+    let mut connection = Connection::new(socket, hub, guest, rights);
     connection.live().instrument(tracing::debug_span!("connection", connection = guest.0)).await;
     metrics.connections.dec();
 }
@@ -97,7 +98,7 @@ impl Connection {
         }
     }
 
-    async fn live(mut self) {
+    async fn live(&mut self) {
         let end = self.converse().await;
         tracing::debug!(?end, "connection ended");
         if let End::Said(code) = &end {

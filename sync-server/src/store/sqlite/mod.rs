@@ -12,6 +12,7 @@
 
 mod backup;
 mod check;
+mod room;
 mod rows;
 mod schema;
 mod settle;

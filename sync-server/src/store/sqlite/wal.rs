@@ -29,6 +29,11 @@ const SECTOR_BYTES: u64 = 512;
 const PAGE_BYTES_MIN: u32 = 512;
 const PAGE_BYTES_MAX: u32 = 64 << 10;
 
+/// Bytes of a log of so many pages of such a size.
+pub(super) fn bytes_of(pages: u32, page_bytes: u32) -> u64 {
+    HEADER_BYTES as u64 + u64::from(pages) * (FRAME_HEADER_BYTES as u64 + u64::from(page_bytes))
+}
+
 /// Puts the header of the log `file` back, durably, if it is not whole and the first frame tells what it was; whether it
 /// did.
 pub(super) fn mend(file: &Path) -> std::io::Result<bool> {

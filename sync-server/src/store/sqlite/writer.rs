@@ -14,6 +14,7 @@
 use super::rows::{self, Fault, Head, sum_of_head};
 use super::schema::{self, parts_of, put_claim, put_delta, put_part};
 use super::settle::{PATIENCE, settle, write_ahead};
+use super::{log_in, room, wal};
 use crate::store::{Flaw, Record};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
@@ -29,6 +30,8 @@ const CHECK_BYTES: i64 = 64 << 10;
 /// Pages in the write-ahead log, about, before they are moved into the database: 32 MiB. The more, the more often a
 /// page that is written again and again is moved only once; the less, the sooner a start after a crash is through.
 const LOG_PAGES: u32 = 8_192;
+/// Pages for which there is [room] at a time in the log's file: 4 MiB.
+const ROOM_PAGES: u32 = 1_024;
 /// Bytes that the log keeps of its file when it begins anew.
 const LOG_BYTES_KEPT: u32 = 64 << 20;
 
@@ -51,6 +54,10 @@ pub(super) struct Writer {
     pages_max: u32,
     /// [`LOG_PAGES`], but in tests.
     pub(super) log_pages: u32,
+    /// Pages for which there is room in the log's file, or was none to be had.
+    room: u32,
+    /// [`ROOM_PAGES`], but in tests.
+    pub(super) room_pages: u32,
 }
 
 /// A connection that writes.
@@ -87,6 +94,7 @@ impl Writer {
         }
         let (heads, pages_max) = (HashMap::new(), u32::MAX - 1);
         let (next, appends, log_pages) = (list.last + 1, 0, LOG_PAGES);
+        let (room, room_pages) = (0, ROOM_PAGES);
         Ok(Writer {
             file,
             connection,
@@ -98,6 +106,8 @@ impl Writer {
             appends,
             pages_max,
             log_pages,
+            room,
+            room_pages,
         })
     }
 
@@ -130,6 +140,7 @@ impl Writer {
         let reader = self.reader.clone();
         let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
         self.heads.clear();
+        self.room = 0;
         self.closed = true;
         // In place of the two, through which nothing can be read or written while they are closed.
         (self.connection, *reader) = (Connection::open_in_memory()?, Connection::open_in_memory()?);
@@ -150,6 +161,7 @@ impl Writer {
             return self.settle();
         }
         let [log, moved] = self.checkpoint("NOOP")?;
+        self.make_room(log);
         if log.saturating_sub(moved) < self.log_pages {
             return Ok(());
         }
@@ -157,6 +169,23 @@ impl Writer {
         let moved = self.checkpoint("PASSIVE");
         self.suspect |= moved.is_err();
         moved.map(drop)
+    }
+
+    /// Makes room for a log that has so many pages and is about to reach the end of its file.
+    fn make_room(&mut self, log: u32) {
+        if log + self.room_pages / 4 < self.room {
+            return;
+        }
+        self.room = log + self.room_pages;
+        let made = self.connection.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
+        let made = made.map_err(std::io::Error::other).and_then(|page| {
+            let folder = self.file.parent().unwrap_or(&self.file);
+            room::make(&log_in(folder), wal::bytes_of(self.room, page))
+        });
+        if let Err(error) = made {
+            // A commit that finds none makes it, or fails and says so.
+            tracing::debug!(%error, "no room could be made in the log");
+        }
     }
 
     /// Pages in the log, and how many of them have been moved.

@@ -125,6 +125,8 @@ fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
     let database = std::fs::read(&file).unwrap();
     let log = std::fs::read(file.with_extension("sqlite-wal")).unwrap();
     drop(store);
+    // As it is where room was made for more.
+    let roomy = [&log[..], &[0; 20_000]].concat();
     let (mut refused, mut last_lost) = (0, 0);
     for flip in 0..flips {
         // Each of the header's first: they are few, and all hangs on them.
@@ -132,7 +134,7 @@ fn whatever_byte_of_the_log_has_changed_no_commit_is_lost_without_a_word() {
             flip @ ..=HEADER => flip.saturating_sub(1),
             _ => usize::try_from(dice.below(log.len() as u64)).unwrap(),
         };
-        let mut flipped = log.clone();
+        let mut flipped = if flip % 2 == 0 { log.clone() } else { roomy.clone() };
         if flip > 0 {
             flipped[at] ^= u8::try_from(dice.below(255) + 1).unwrap();
         }
@@ -184,8 +186,9 @@ fn a_log_that_has_lost_its_first_sector_is_refused() {
     let mut log = std::fs::read(log_in(&original.0)).unwrap();
     std::fs::create_dir_all(&copy.0).unwrap();
     std::fs::copy(file_in(&original.0), file_in(&copy.0)).unwrap();
-    for byte in [0, 0xff, 0x5a] {
+    for (byte, room) in [(0, 0), (0xff, 0), (0x5a, 0), (0, 20_000)] {
         log[..512].fill(byte);
+        log.resize(log.len() + room, 0);
         std::fs::write(log_in(&copy.0), &log).unwrap();
         let refused = Sqlite::open(&copy.0).unwrap_err();
         assert!(
@@ -194,4 +197,33 @@ fn a_log_that_has_lost_its_first_sector_is_refused() {
         );
         assert!(backup(&copy.0, &copy.0.join("backup")).is_err());
     }
+}
+
+/// Room in the log is made once for many commits, is there again after the log has been moved, and says nothing.
+#[test]
+fn room_in_the_log_is_no_part_of_it() {
+    let (folder, copy) = (Folder::fresh(), Folder::fresh());
+    let store = Sqlite::open(&folder.0).unwrap();
+    let log_bytes = || std::fs::metadata(log_in(&folder.0)).unwrap().len();
+    let append = |number| {
+        let delta = vec![number; 700].into();
+        store.append(&[Record { document: "a".into(), delta, claims: Vec::new() }]).unwrap();
+        store.tidy().unwrap();
+    };
+    append(0);
+    let roomy = log_bytes();
+    assert!(roomy > 1 << 20);
+    (1..100).for_each(append);
+    assert_eq!(log_bytes(), roomy, "a commit makes the file no longer");
+    // As a kill leaves them.
+    std::fs::create_dir_all(&copy.0).unwrap();
+    for file in [file_in(&folder.0), log_in(&folder.0)] {
+        std::fs::copy(&file, copy.0.join(file.file_name().unwrap())).unwrap();
+    }
+    let reopened = Sqlite::open(&copy.0).unwrap();
+    assert_eq!(reopened.load("a").unwrap(), store.load("a").unwrap());
+    assert_eq!(reopened.load("a").unwrap().deltas.len(), 100);
+    store.turns.writer().settle().unwrap();
+    append(100);
+    assert!(log_bytes() > 1 << 20);
 }

@@ -16,6 +16,8 @@ const STORES: u64 = 400;
 const SECTOR: usize = 512;
 /// Pages in the write-ahead log before they are moved: few, so that it happens often.
 const LOG_PAGES: u32 = 40;
+/// Pages for which there is room at a time: few, for the same reason.
+const ROOM_PAGES: u32 = 8;
 
 /// The files of a store, and what is in it.
 #[derive(Clone)]
@@ -135,6 +137,7 @@ fn whatever_a_crash_leaves_of_a_commit_the_commits_before_it_are_there() {
     let (folder, copy) = (Folder::fresh(), Folder::fresh());
     let store = Sqlite::open(&folder.0).unwrap();
     store.turns.writer().log_pages = LOG_PAGES;
+    store.turns.writer().room_pages = ROOM_PAGES;
     let (mut states, mut compacting) = (vec![State::of(&store)], Vec::new());
     let (mut kept, mut lost) = (0, 0);
     for number in 0..stores {
