@@ -215,21 +215,27 @@ fn a_scrape_keeps_to_the_conventions() {
 fn the_documented_metrics_are_the_metrics() {
     let page = include_str!("../../docs/operations.md");
     let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let documented = words.filter_map(|word| word.strip_prefix("watersmeet_"));
-    // Those of tiles are told only where there are tiles.
-    let documented: BTreeSet<&str> = documented.filter(|name| !name.starts_with("tiles_")).collect();
-    let server = Server::start();
+    let named = words.filter_map(|word| word.strip_prefix("watersmeet_")).map(str::to_owned);
+    // Those of tiles have a table of their own, without what all of them begin with.
+    let table = page.split_once("| count (`watersmeet_tiles_…`) | what |\n|---|---|\n").unwrap().1;
+    let rows = table.lines().map_while(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let codes = rows.flat_map(|(counts, _)| counts.split('`').skip(1).step_by(2));
+    let of_tiles = codes.map(|code| format!("tiles_{}", name_of(code)));
+    let documented: BTreeSet<String> = named.filter(|name| name != "tiles_").chain(of_tiles).collect();
+    let tiles = std::env::temp_dir().join(format!("watersmeet-documented-{}", std::process::id()));
+    std::fs::create_dir_all(&tiles).unwrap();
+    let server = Server::start_with(["--tiles", tiles.to_str().unwrap()]);
     // What nothing was refused for is not told of.
     assert_eq!(http::get(server.port(), "/sync", &[]).status, 400);
+    assert_eq!(http::get(server.port(), "/tiles/none/0123456789abcdef/0/0/0.mvt", &[]).status, 404);
     let body = http::get(server.port(), "/metrics", &[]).body;
-    let mut metrics = BTreeSet::from(["fsync_seconds_bucket", "acknowledgement_seconds_bucket"]);
+    std::fs::remove_dir_all(&tiles).unwrap();
+    let buckets = ["fsync_seconds_bucket", "acknowledgement_seconds_bucket"];
+    let mut metrics = BTreeSet::from(buckets.map(str::to_owned));
     let names: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("# TYPE watersmeet_")).collect();
     let total = |line: &str| line.strip_suffix(" counter").map(|name| format!("{name}_total"));
-    let names: Vec<_> = names
-        .iter()
-        .map(|line| total(line).unwrap_or_else(|| line.split(' ').next().unwrap().to_owned()))
-        .collect();
-    metrics.extend(names.iter().map(String::as_str));
+    let name = |line: &&str| total(line).unwrap_or_else(|| line.split(' ').next().unwrap().to_owned());
+    metrics.extend(names.iter().map(name));
     assert_eq!(documented, metrics);
 }
 

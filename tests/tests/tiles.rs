@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use watersmeet_tests::{Server, http, until, watersmeet};
 
 /// A folder that goes with the test.
@@ -123,6 +125,78 @@ async fn files_are_replaced_under_a_running_server_and_a_broken_one_is_told_of()
     look();
     until("a whole one is taken again", || metric(port, "sets_failing") == 0.0).await;
     assert_ne!(tile_url(port, "0/0/0"), second);
+}
+
+/// Builds a set whose tiles of zoom 6 cost much to render and to pack.
+fn build_costly(folder: &Path) {
+    let rows = (0..60_000_u32).map(|n| {
+        let (x, y) = (f64::from(n % 245) * 0.09, f64::from(n / 245) * 0.09);
+        format!("place number {n},{},{x},{y}", n.wrapping_mul(2_654_435_761))
+    });
+    let rows: Vec<_> = rows.collect();
+    let source = folder.join("places.csv");
+    fs::write(&source, format!("name,n,lon,lat\n{}\n", rows.join("\n"))).unwrap();
+    let mut command = watersmeet(&["tiles", "build", "--archive-zoom", "2", "--max-zoom", "6", "-o"]);
+    assert!(command.arg(folder.join("costly.pmtiles")).arg(source).output().unwrap().status.success());
+}
+
+fn tiles_of(port: u16, set: &str) -> String {
+    let tilejson = http::get(port, &format!("/tiles/{set}.json"), &[]).body;
+    let tilejson: serde_json::Value = serde_json::from_str(&tilejson).unwrap();
+    let url = tilejson["tiles"][0].as_str().unwrap();
+    url.strip_prefix(&format!("http://127.0.0.1:{port}")).unwrap().to_owned()
+}
+
+/// A set whose tiles cost much is flooded. How many of them are answered while somebody else gets a cheap tile tells whether
+/// he waits behind them: in a lane of its own the cheap tile overtakes the flood; in the flood's lane, where it is asked for as
+/// the counter-test, it waits for all who came before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_requests_for_one_set_does_not_starve_another() {
+    const FLOOD: usize = 32;
+    let folder = Temporary::new("flood");
+    build(&folder.0, 10.0);
+    build_costly(&folder.0);
+    let tiles = folder.0.to_str().unwrap();
+    // Nothing is kept, so that every answer costs what it costs.
+    let options = ["--tiles", tiles, "--set", "tiles.cache_bytes=0", "--set", "tiles.renderings=1"];
+    let server = Server::start_with(options);
+    let port = server.port();
+    let (costly, cheap) = (tiles_of(port, "costly"), tiles_of(port, "map"));
+    let (answered, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let get = |set: &str, tile: &str, encoding: &str| {
+        http::get(port, &set.replace("{z}/{x}/{y}", tile), &[("accept-encoding", encoding)])
+    };
+    let flood = &|number: usize| {
+        let (x, y) = (32 + number % 4, 28 + number / 4 % 4);
+        let encoding = ["br", "zstd"][number / 16 % 2];
+        // Far more than it takes; a test that has failed ends by this.
+        for _ in (0..300).take_while(|_| !enough.load(Ordering::SeqCst)) {
+            let answer = get(&costly, &format!("6/{x}/{y}"), encoding);
+            assert!(answer.status == 200 && answer.bytes.len() > 10_000, "{}", answer.status);
+            answered.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    // How many of the flood are answered for each tile of such a set.
+    let overtaken_by = |set: &str, tiles: usize| {
+        let before = answered.load(Ordering::SeqCst);
+        (0..tiles).for_each(|n| assert_eq!(get(set, ["2/2/1", "1/1/0"][n % 2], "gzip").status, 200));
+        (answered.load(Ordering::SeqCst) - before) as f64 / tiles as f64
+    };
+    let [own_lane, same_lane] = std::thread::scope(|scope| {
+        (0..FLOOD).for_each(|number| drop(scope.spawn(move || flood(number))));
+        let is_flooded = || metric(port, "waiting") >= 8.0 && answered.load(Ordering::SeqCst) >= FLOOD;
+        for _ in (0..600).take_while(|_| !is_flooded()) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let overtaken = [overtaken_by(&cheap, 100), overtaken_by(&costly, 10)];
+        enough.store(true, Ordering::SeqCst);
+        overtaken
+    });
+    println!(
+        "answers of the flood for a cheap tile: {own_lane} in a lane of its own, {same_lane} in the same lane"
+    );
+    assert!(same_lane > 4.0, "{same_lane}: the flood is none");
+    assert!(own_lane * 4.0 < same_lane, "{own_lane} in a lane of its own, {same_lane} in the same lane");
 }
 
 /// Clients who go away while their tiles are being made cost no more of the server's time, and leave nothing behind.
