@@ -9,44 +9,14 @@ mod common;
 use std::path::Path;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request};
+use common::client::get;
 use common::{Folder as Temporary, Random, built, plain};
 use rusqlite::Connection;
-use serde_json::Value as Json;
-use tower::ServiceExt;
 use watersmeet_tiles::compress::{Encoding, pack, unpack};
 use watersmeet_tiles::{
     BuildOptions, Folder, Hot, OpenError, ServeOptions, TileCoord, TileServer, TileSet, hot_path, show, warm,
     warm_path,
 };
-
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    fn json(&self) -> Json {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-}
-
-async fn get(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::builder().uri(path).header("host", "maps.example");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
-}
 
 fn serve(folder: &Path, options: ServeOptions) -> (Folder, Router) {
     let folder = Folder::open(folder, 2).unwrap();

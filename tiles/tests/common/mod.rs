@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod client;
 pub mod strict;
 
 use std::path::{Path, PathBuf};
