@@ -44,6 +44,8 @@ pub(crate) enum ServeError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("the tiles in {folder} cannot be served: {source}")]
     Tiles { folder: PathBuf, source: watersmeet_tiles::SetsError },
+    #[error("tiles.sets: {0}")]
+    Remote(#[from] watersmeet_tiles::RemoteError),
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error("{option}: {source}")]
@@ -73,6 +75,9 @@ impl Serve {
 
 async fn serve(settings: &Settings, flags: Flags) -> Result<(), Box<dyn Error>> {
     let plan = Plan::of(settings)?;
+    if let Some(maps) = &plan.maps {
+        maps.begin().await;
+    }
     let listener = bind(settings.server.listen).await?;
     let address = listener.local_addr()?;
     let hosts = plan.hosts(address);
@@ -180,14 +185,15 @@ fn path_prefix(text: &str) -> Result<String, ServeError> {
     }
 }
 
-/// The tile sets, if there is a folder of them.
+/// The tile sets, if there are any.
 fn maps(settings: &Settings, path_prefix: &str) -> Result<Option<Maps>, ServeError> {
     if let Some(fonts) = settings.tiles.fonts.as_ref().filter(|fonts| !fonts.is_dir()) {
         return Err(ServeError::Fonts(fonts.clone()));
     }
-    let Some(folder) = &settings.server.tiles else { return Ok(None) };
-    let maps = Maps::open(settings, folder, path_prefix.to_owned());
-    maps.map(Some).map_err(|source| ServeError::Tiles { folder: folder.clone(), source })
+    if settings.server.tiles.is_none() && settings.tiles.sets.is_empty() {
+        return Ok(None);
+    }
+    Maps::open(settings, path_prefix.to_owned()).map(Some)
 }
 
 /// Tiles and the web app.
@@ -196,7 +202,7 @@ fn content(server: &config::Server, maps: Option<&Maps>) -> Result<Router, Serve
     if let Some(folder) = server.web.as_ref().filter(|folder| !folder.join("index.html").is_file()) {
         return Err(ServeError::Web(folder.clone()));
     }
-    let (tiles, web) = (server.tiles.is_some(), server.web.clone());
+    let (tiles, web) = (maps.is_some(), server.web.clone());
     Ok(content.merge(web::router(web::Content { tiles, web })))
 }
 

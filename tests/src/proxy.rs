@@ -55,6 +55,11 @@ impl Proxy {
         format!("ws://127.0.0.1:{}/sync", self.port)
     }
 
+    /// Where others connect.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Bytes that clients were sent so far.
     pub fn received_bytes(&self) -> u64 {
         self.wire.received.load(Ordering::SeqCst)

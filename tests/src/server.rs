@@ -38,6 +38,7 @@ fn build() -> PathBuf {
 pub struct Server {
     data: PathBuf,
     options: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
     port: u16,
     child: Option<Child>,
 }
@@ -56,11 +57,23 @@ impl Server {
     /// # Panics
     /// If it does not start.
     pub fn start_with<T: Into<OsString>>(options: impl IntoIterator<Item = T>) -> Self {
+        Self::start_in(&[], options)
+    }
+
+    /// As [`start_with`](Self::start_with), with variables of the environment.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_in<T: Into<OsString>>(
+        environment: &[(&str, &str)],
+        options: impl IntoIterator<Item = T>,
+    ) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let data = std::env::temp_dir().join(format!("watersmeet-test-{}-{number}", std::process::id()));
-        let mut server =
-            Server { data, options: options.into_iter().map(Into::into).collect(), port: 0, child: None };
+        let options = options.into_iter().map(Into::into).collect();
+        let environment = environment.iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let mut server = Server { data, options, environment, port: 0, child: None };
         server.port = server.launch(0);
         server
     }
@@ -70,7 +83,13 @@ impl Server {
     /// # Panics
     /// If it does not start.
     pub fn start_on(data: &Path) -> Self {
-        let mut server = Server { data: data.to_owned(), options: Vec::new(), port: 0, child: None };
+        let mut server = Server {
+            data: data.to_owned(),
+            options: Vec::new(),
+            environment: Vec::new(),
+            port: 0,
+            child: None,
+        };
         server.port = server.launch(0);
         server
     }
@@ -203,6 +222,7 @@ impl Server {
         let mut child = command(&self.data, &format!("127.0.0.1:{port}"))
             .args(open)
             .args(&self.options)
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::archive::ArchiveError;
 use crate::compress::CompressError;
 use crate::coord::TileCoord;
+use crate::reader::Absent;
 use crate::render::Stopped;
 use crate::varint::Malformed;
 
@@ -46,6 +47,16 @@ impl From<ArchiveError> for TileError {
 }
 
 impl TileError {
+    /// What has to be fetched before the tile can be given; `None` when something else is wrong.
+    #[must_use]
+    pub fn absent(&self) -> Option<Absent> {
+        match self {
+            Self::Archive(error) => error.absent(),
+            Self::Shared(inner) => inner.absent(),
+            _ => None,
+        }
+    }
+
     /// Whether trying again later may help.
     #[must_use]
     pub fn is_stopped(&self) -> bool {

@@ -146,13 +146,19 @@ impl Folder {
             }
             return true;
         }
-        self.0.sets.remove(name);
+        if !self.0.sets.is_claimed(name) {
+            self.0.sets.remove(name);
+        }
         tracing::info!(set = name, "the archive is gone; the set is not served any more");
         false
     }
 
     fn renew(&self, name: &str, archive: &Path) {
-        match check_name(name).and_then(|()| open_as(&self.0.sets, name, archive)) {
+        let is_free = || match self.0.sets.is_claimed(name) {
+            true => Err(SetsError::Twice(name.to_owned())),
+            false => Ok(()),
+        };
+        match check_name(name).and_then(|()| is_free()).and_then(|()| open_as(&self.0.sets, name, archive)) {
             Ok(version) => {
                 tracing::info!(set = name, version, "a new version of the set is served");
                 self.faults_now().remove(name);

@@ -38,6 +38,7 @@ pub mod dynamic;
 pub mod encode;
 mod error;
 pub mod feature;
+mod flights;
 mod folder;
 pub mod generalise;
 mod hot;
@@ -46,12 +47,16 @@ mod layers;
 #[cfg(feature = "mbtiles")]
 mod mbtiles;
 mod metadata;
+#[cfg(feature = "object-store")]
+mod object;
 mod open;
 mod options;
 pub mod packed;
 pub mod project;
 pub mod rank;
 mod reader;
+#[cfg(feature = "object-store")]
+mod remote;
 pub mod render;
 mod report;
 mod select;
@@ -82,7 +87,9 @@ pub use options::{
     ARCHIVE_ZOOM_DEFAULT, ARCHIVE_ZOOM_MAX, BuildOptions, CELL_BYTES_DEFAULT, MAX_ZOOM_DEFAULT, MAX_ZOOM_MAX,
     MEMORY_BYTES_DEFAULT, OptionsError, RenderOptions,
 };
-pub use reader::{ByteReader, FileReader};
+pub use reader::{Absent, ByteReader, Fetch, FileReader};
+#[cfg(feature = "object-store")]
+pub use remote::{RemoteError, RemoteSets};
 pub use report::{BuildReport, EXAMPLES_MAX, LayerReport, Progress, Skipped, Stage, ZoomReport};
 pub use select::{Filter, FilterError, Kind, Selection};
 pub use set::{Facts, Tile, TileSet, Tiles};

@@ -22,6 +22,8 @@ use crate::dynamic::Dynamic;
 use crate::mbtiles::{MbTiles, MbTilesError};
 use crate::metadata::{OURS, Ours, version};
 use crate::options::OptionsError;
+#[cfg(feature = "object-store")]
+use crate::reader::Absent;
 use crate::reader::{ByteReader, FileReader};
 use crate::set::{Facts, Stored, TileSet};
 use crate::warm::open_warm;
@@ -93,6 +95,18 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// What has to be fetched first; `None` when something else is wrong.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn absent(&self) -> Option<Absent> {
+        match self {
+            Self::Io { error, .. } => Absent::of(error),
+            Self::Archive { error, .. } => error.absent(),
+            _ => None,
+        }
+    }
+}
+
 impl TileSet {
     /// Opens an archive and, if it was built to be continued, the cells beside it. Archives of others are fine, too:
     /// they go as deep as they go. With the feature `mbtiles`, a file `NAME.mbtiles` is opened as one.
@@ -139,7 +153,8 @@ impl TileSet {
         if let Some(dynamic) = &dynamic {
             facts.max_zoom = dynamic.max_zoom();
         }
-        Ok(Self::new(Stored::Archive(Box::new(archive)), dynamic, facts, version))
+        Self::new(Stored::Archive(Box::new(archive)), dynamic, facts, version)
+            .map_err(|absent| OpenError::Io { path: path.to_owned(), error: absent.into() })
     }
 
     #[cfg(feature = "mbtiles")]
@@ -162,7 +177,8 @@ impl TileSet {
             metadata: said.metadata,
         };
         let version = fingerprint(path, &FileReader::of(file).map_err(failed)?)?;
-        Ok(Self::new(Stored::MbTiles(mbtiles), None, facts, version).with_warm(path))
+        let set = Self::new(Stored::MbTiles(mbtiles), None, facts, version);
+        Ok(set.map_err(|absent| failed(absent.into()))?.with_warm(path))
     }
 
     fn with_warm(mut self, path: &Path) -> Self {

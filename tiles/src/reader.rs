@@ -3,11 +3,15 @@
 //! One idea: a length and a range are all it takes, so that a file, memory, or an object store by HTTP range can all hold
 //! an archive. Files are read by position, not mapped: a mapped file that someone truncates kills the process. Not here: caching.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use thiserror::Error;
 
 /// A place that gives bytes by range. Shared by all threads that render.
 pub trait ByteReader: Send + Sync {
@@ -20,13 +24,58 @@ pub trait ByteReader: Send + Sync {
     /// Exactly so many bytes from a position.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the range reaches beyond the end, otherwise what the system says.
+    /// `UnexpectedEof` when the range reaches beyond the end, [`Absent`] when the bytes have to be fetched first,
+    /// otherwise what the system says.
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
 
     /// What these bytes are called where they lie, another name than any others that ever have their place; `None` where
     /// bytes have no name.
     fn etag(&self) -> Option<&str> {
         None
+    }
+}
+
+/// How many times in a row something may lack bytes before it is given up: a tile's directories and cells nest less deep.
+pub(crate) const FETCHES_MAX: usize = 32;
+
+/// Brings bytes into memory.
+pub trait Fetch: fmt::Debug + Send + Sync {
+    /// Done when they are there, for a while.
+    ///
+    /// # Errors
+    /// When they cannot be had: the future gives what the store or the system says.
+    fn fetch(&self) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + '_>>;
+}
+
+/// Why a reader that does not wait gives no bytes: they are not in memory. Inside of an [`io::Error`] of the kind
+/// `WouldBlock`; whoever gets it fetches them and asks again.
+#[derive(Clone, Debug, Error)]
+#[error("the bytes are not in memory yet")]
+pub struct Absent(Arc<dyn Fetch>);
+
+impl Absent {
+    /// With what brings the bytes.
+    pub fn new(fetch: impl Fetch + 'static) -> Self {
+        Self(Arc::new(fetch))
+    }
+
+    /// What this error lacks; `None` if it is another one.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref::<Self>().cloned()
+    }
+
+    /// See [`Fetch::fetch`].
+    ///
+    /// # Errors
+    /// When the bytes cannot be had.
+    pub async fn fetch(&self) -> io::Result<()> {
+        self.0.fetch().await
+    }
+}
+
+impl From<Absent> for io::Error {
+    fn from(absent: Absent) -> Self {
+        Self::new(io::ErrorKind::WouldBlock, absent)
     }
 }
 
@@ -102,7 +151,7 @@ pub(crate) fn within(total: u64, position: u64, length: usize) -> io::Result<usi
     }
 }
 
-impl<R: ByteReader + ?Sized> ByteReader for std::sync::Arc<R> {
+impl<R: ByteReader + ?Sized> ByteReader for Arc<R> {
     fn length(&self) -> io::Result<u64> {
         (**self).length()
     }

@@ -19,7 +19,7 @@ use crate::layers;
 #[cfg(feature = "mbtiles")]
 use crate::mbtiles::MbTiles;
 use crate::project::position;
-use crate::reader::ByteReader;
+use crate::reader::{Absent, ByteReader};
 
 /// A tile's bytes and how they are packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,13 +166,13 @@ impl TileSet {
         dynamic: Option<Dynamic<Arc<dyn ByteReader>>>,
         facts: Facts,
         name_of_version: String,
-    ) -> Self {
+    ) -> Result<Self, Absent> {
         let version = version_number(&name_of_version).unwrap_or_default();
         let mut facts = facts;
         if facts.content == Content::Vector && !facts.metadata["vector_layers"].is_array() {
-            facts.metadata = with_layers(&stored, &facts);
+            facts.metadata = with_layers(&stored, &facts)?;
         }
-        Self { stored, dynamic, warm: None, area: area(facts.bounds), facts, version, name_of_version }
+        Ok(Self { stored, dynamic, warm: None, area: area(facts.bounds), facts, version, name_of_version })
     }
 
     /// Names the bytes of all of the set's tiles: 16 hexadecimal digits, the same on all machines.
@@ -281,15 +281,19 @@ impl TileSet {
     }
 }
 
-/// An archive's metadata with the layers that it does not name.
-fn with_layers(stored: &Stored, facts: &Facts) -> Value {
-    let column = layers::column(facts.center, facts.min_zoom..=facts.max_zoom);
-    let tiles = column.into_iter().filter_map(|tile| stored.tile(tile, &|| false).ok()?);
-    let tiles: Vec<_> = tiles.filter_map(|tile| unpack(&tile.bytes, tile.encoding).ok()).collect();
+/// An archive's metadata with the layers that it does not name, of some tiles; those that are broken tell nothing.
+fn with_layers(stored: &Stored, facts: &Facts) -> Result<Value, Absent> {
+    let mut tiles = Vec::new();
+    for tile in layers::column(facts.center, facts.min_zoom..=facts.max_zoom) {
+        match stored.tile(tile, &|| false) {
+            Ok(found) => tiles.extend(found.and_then(|tile| unpack(&tile.bytes, tile.encoding).ok())),
+            Err(error) => error.absent().map_or(Ok(()), Err)?,
+        }
+    }
     let mut metadata =
         if facts.metadata.is_object() { facts.metadata.clone() } else { serde_json::json!({}) };
     metadata["vector_layers"] = layers::found(tiles.iter().map(Vec::as_slice));
-    metadata
+    Ok(metadata)
 }
 
 /// The number that a version's name is; `None` when it is no such name.

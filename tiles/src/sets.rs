@@ -4,7 +4,7 @@
 //! have. A file that was opened stays readable when a new one takes its name, so an old version needs no copy. Not
 //! here: watching files for changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -36,7 +36,7 @@ pub enum SetsError {
     /// The name is that of something else.
     #[error("{0:?} cannot be a set's name: /tiles/{0}/ is something else; rename the file")]
     Reserved(String),
-    /// Two files have the same name but for the ending.
+    /// Two archives have the same name, but for the ending or where they lie.
     #[error("there are two archives of the name {0:?}; rename one of them")]
     Twice(String),
     /// The folder cannot be read.
@@ -50,6 +50,8 @@ pub struct Sets(Arc<Shared>);
 
 struct Shared {
     sets: RwLock<BTreeMap<Arc<str>, Versions>>,
+    /// Names of sets that lie elsewhere than in the folder, whatever is put into it.
+    claimed: RwLock<BTreeSet<String>>,
     old_kept: usize,
 }
 
@@ -92,7 +94,7 @@ impl Sets {
     /// No sets yet; of each, so many versions will be kept beside the current one.
     #[must_use]
     pub fn keeping(old_kept: usize) -> Self {
-        Self(Arc::new(Shared { sets: RwLock::default(), old_kept }))
+        Self(Arc::new(Shared { sets: RwLock::default(), claimed: RwLock::default(), old_kept }))
     }
 
     /// All archives in a folder, each named like its file without the ending.
@@ -135,6 +137,17 @@ impl Sets {
         versions.retain(|old| old.set.version() != set.version());
         versions.insert(0, Arc::new(Served { name, set: Arc::new(set), hot }));
         versions.truncate(1 + self.0.old_kept);
+    }
+
+    /// Keeps a name for a set that does not lie in the folder; whether it was free.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn claim(&self, name: &str) -> bool {
+        self.current(name).is_none()
+            && self.0.claimed.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned())
+    }
+
+    pub(crate) fn is_claimed(&self, name: &str) -> bool {
+        self.0.claimed.read().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
     /// Stops serving a set; whether there was one.

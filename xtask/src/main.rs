@@ -7,6 +7,7 @@ mod bench;
 mod chromium;
 mod demo;
 mod fuzz;
+mod object_store;
 mod run;
 mod schemathesis;
 mod test;
@@ -29,6 +30,7 @@ usage: cargo xtask COMMAND
                                    the server under load, beside other servers; writes target/bench/sync.json
   bench tiles [--quick] [--rounds N] [--peer NAME]... [--only TEXT] [--build-martin]
                                    the tile engine beside others; writes target/bench/tiles.json
+  object-store                     ask a server for tiles that lie in a store of S3's kind; installs moto under target/
   schemathesis                     ask a server as its OpenAPI document says one can; installs schemathesis under target/
   fuzz [--seconds N] [TARGET]      feed every decoder and session with bytes from strangers, for N seconds each (60)
   traps                            build each known trap into a copy of the core, and see that a test fails";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         },
         Some((command, [])) if command == "wasm" => wasm::package(root).and_then(|()| wasm::web(root)),
         Some((command, options)) if command == "bench" => bench::run(root, options),
+        Some((command, [])) if command == "object-store" => object_store::run_all(root),
         Some((command, [])) if command == "schemathesis" => schemathesis::run_all(root),
         Some((command, options)) if command == "fuzz" => fuzz::run(root, options),
         Some((command, [])) if command == "traps" => traps::run(root),

@@ -12,7 +12,7 @@ use std::process::Command;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 pub(crate) fn run_all(root: &Path) -> Result<(), Error> {
-    let program = installed(root)?;
+    let program = installed(&target(root).join("schemathesis"), "schemathesis", SCHEMATHESIS)?;
     run(&mut cargo(root, ["build", "--quiet", "-p", "watersmeet"]))?;
     let delta = delta(root)?;
     let data = target(root).join("schemathesis/data");
@@ -46,20 +46,19 @@ fn ask(root: &Path, program: &Path, address: &str, delta: &Path) -> Result<(), E
     run(asking.args(["--generation-database", ":memory:"]))
 }
 
-/// The program; installed, if it is not there.
-fn installed(root: &Path) -> Result<PathBuf, Error> {
-    let folder = target(root).join("schemathesis");
-    let program = folder.join("bin/schemathesis");
-    if !program.exists() {
-        if run(&mut environment(&folder)).is_err() {
+/// A program of a package for Python; installed into a folder of its own, if it is not there.
+pub(crate) fn installed(folder: &Path, program: &str, package: &str) -> Result<PathBuf, Error> {
+    let path = folder.join("bin").join(program);
+    if !path.exists() {
+        if run(&mut environment(folder)).is_err() {
             chromium::apt_install("python3-venv")?;
-            run(&mut environment(&folder))?;
+            run(&mut environment(folder))?;
         }
-        run(&mut command(folder.join("bin/pip"), ["install", "--quiet", SCHEMATHESIS]))?;
+        run(&mut command(folder.join("bin/pip"), ["install", "--quiet", package]))?;
     }
-    program.canonicalize().map_err(|cause| {
+    path.canonicalize().map_err(|cause| {
         Error::Missing(format!(
-            "no schemathesis ({cause}): install Python 3 with venv (`apt-get install python3-venv`)"
+            "no {program} ({cause}): install Python 3 with venv (`apt-get install python3-venv`)"
         ))
     })
 }

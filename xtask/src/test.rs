@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, counted.
 
 use crate::run::{self, Error, cargo, command, target};
-use crate::{basemap, chromium, demo, schemathesis, traps, wasm};
+use crate::{basemap, chromium, demo, object_store, schemathesis, traps, wasm};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -52,6 +52,7 @@ fn rust(root: &Path, tally: &mut Tally, crashes: Option<&str>) {
     tests.envs(crashes.map(|count| ("WATERSMEET_CRASHES", count)));
     tally.tests("Rust tests", &mut tests);
     tally.check("the HTTP API as documented", || schemathesis::run_all(root));
+    tally.check("tiles from an object store", || object_store::run_all(root));
     tally.check("the traps are noticed", || traps::run(root));
 }
 

@@ -20,7 +20,17 @@ pub(crate) struct Tiles {
     tilejson_age: Span,
     pub(crate) hot_saved: Span,
     pub(crate) fonts: Option<PathBuf>,
+    pub(crate) sets: Vec<Remote>,
     trust_forwarded: bool,
+}
+
+/// A set that lies in an object store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Remote {
+    pub(crate) url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
 }
 
 impl Default for Tiles {
@@ -36,6 +46,7 @@ impl Default for Tiles {
             tilejson_age: Span(held.tilejson_age),
             hot_saved: Span(Duration::from_secs(5 * 60)),
             fonts: held.fonts,
+            sets: Vec::new(),
             trust_forwarded: held.trust_forwarded,
         }
     }

@@ -23,7 +23,7 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use tracing::Subscriber;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -87,10 +87,14 @@ fn said<S: Subscriber + for<'a> LookupSpan<'a>>(
 ) -> Box<dyn Layer<S> + Send + Sync> {
     let said =
         tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal());
-    let level = LevelFilter::from(level);
+    // Of its tries, each a line, the library of object stores tells who looks for a fault; what came of them, we tell.
+    let tries = if level >= Level::Debug { level } else { level.min(Level::Warn) };
+    let filter = Targets::new()
+        .with_default(LevelFilter::from(level))
+        .with_target("object_store", LevelFilter::from(tries));
     match format {
-        Format::Human => said.with_filter(level).boxed(),
-        Format::Json => said.json().flatten_event(true).with_filter(level).boxed(),
+        Format::Human => said.with_filter(filter).boxed(),
+        Format::Json => said.json().flatten_event(true).with_filter(filter).boxed(),
     }
 }
 

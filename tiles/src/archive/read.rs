@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::directory::{self, Entry};
 use super::header::{HEADER_BYTES, Header, Range};
 use crate::compress::{CompressError, Encoding, UNPACKED_BYTES_MAX, unpack};
-use crate::reader::ByteReader;
+use crate::reader::{Absent, ByteReader};
 use crate::varint::Malformed;
 
 /// How deep directories may nest (specification, section 3: the root and three levels of leaves at most).
@@ -57,6 +57,16 @@ pub enum ArchiveError {
     /// The metadata is not JSON.
     #[error("the archive's metadata is not JSON: {0}")]
     Metadata(serde_json::Error),
+}
+
+impl ArchiveError {
+    /// What has to be fetched first; `None` when something else is wrong.
+    pub(crate) fn absent(&self) -> Option<Absent> {
+        match self {
+            Self::Io(error) => Absent::of(error),
+            _ => None,
+        }
+    }
 }
 
 /// Where a tile's packed bytes are; equal places hold equal bytes.

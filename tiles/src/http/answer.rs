@@ -31,6 +31,8 @@ pub(super) enum Refusal {
     Busy(String),
     /// This one takes too long, and will again.
     TooSlow { error: String, again_after: Duration },
+    /// The store in which the set lies does not give it. The particulars are logged, not told.
+    NotFetched(String),
     /// An archive is broken. The particulars are logged, not told.
     Broken,
 }
@@ -45,6 +47,7 @@ impl Refusal {
             Self::Gone { .. } => "gone",
             Self::Busy(_) => "busy",
             Self::TooSlow { .. } => "too-slow",
+            Self::NotFetched(_) => "not-fetched",
             Self::Broken => "broken",
         }
     }
@@ -55,6 +58,7 @@ impl Refusal {
             Self::Missing { .. } | Self::Outside { .. } => StatusCode::NOT_FOUND,
             Self::Gone { .. } => StatusCode::GONE,
             Self::Busy(_) | Self::TooSlow { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFetched(_) => StatusCode::BAD_GATEWAY,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -89,6 +93,10 @@ impl IntoResponse for Refusal {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(again_after.as_secs()));
                 let hint = "whoever runs the server can render this zoom beforehand, or allow more time (tiles.render_time)";
                 json!({ "message": error, "hint": hint })
+            }
+            Self::NotFetched(error) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+                json!({ "message": error, "hint": "try again in a few seconds; the operator finds the reason in the server's log" })
             }
             Self::Broken => {
                 let hint = "the operator finds the reason in the server's log";

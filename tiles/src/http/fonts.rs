@@ -9,13 +9,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use moka::sync::Cache;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::{Refusal, cors};
+use super::kitchen::Failure;
 use super::tiles::plain;
 use super::{Server, negotiate};
 
@@ -27,6 +31,31 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Glyphs come in ranges of so many characters, up to the last one that fits 16 bits.
 const RANGE: u32 = 256;
+
+/// The lane of glyphs. No set has this name.
+const LANE: &str = "fonts";
+
+/// Glyphs in memory may take so many bytes.
+const KEPT_BYTES_MAX: u64 = 32 << 20;
+
+/// How long they are kept before the folder is looked at again.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// What was read of a font stack's range; `None` when there is no such font.
+type Glyphs = Option<(Bytes, HeaderValue)>;
+
+/// Glyphs that were asked for lately.
+pub(super) struct Kept(Cache<(String, u32), Glyphs>);
+
+impl Kept {
+    pub(super) fn new() -> Self {
+        let weigh = |(stack, _): &(String, u32), glyphs: &Glyphs| {
+            let bytes = glyphs.as_ref().map_or(0, |(bytes, _)| bytes.len());
+            u32::try_from(stack.len() + bytes + 256).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(KEPT_BYTES_MAX).weigher(weigh).time_to_live(KEPT_FOR).build())
+    }
+}
 
 const HINT: &str = "glyphs are at /tiles/fonts/FONT/0-255.pbf, 256-511.pbf and so on to 65280-65535.pbf";
 
@@ -40,18 +69,39 @@ pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) 
     let malformed = |error: String| Refusal::Malformed { error, hint: HINT };
     let range = range(file).ok_or_else(|| malformed(format!("{file:?} is no range of glyphs")))?;
     let stack = plain(stack).ok_or_else(|| malformed(format!("{stack:?} is no font")))?.into_owned();
-    let read = tokio::task::spawn_blocking(move || glyphs(&folder, &stack, range)).await;
-    match read {
-        Ok(Ok(Some(glyphs))) => Ok(served(glyphs, request.headers())),
-        Ok(Ok(None)) => Err(Refusal::Missing {
+    match read(&server, folder, stack, range).await {
+        Ok(Some(glyphs)) => Ok(served(glyphs, request.headers())),
+        Ok(None) => Err(Refusal::Missing {
             error: "there is no such font".to_owned(),
             hint: "the set's style names one",
         }),
-        failed => {
-            tracing::error!(?failed, "glyphs cannot be read");
+        Err(Failure::NoTurn(_)) => Err(Refusal::Busy("too many glyphs are being read".to_owned())),
+        Err(failure) => {
+            tracing::error!(?failure, "glyphs cannot be read");
             Err(Refusal::Broken)
         }
     }
+}
+
+/// Glyphs from memory, or else from their files when it is their turn.
+async fn read(server: &Server, folder: PathBuf, stack: String, range: u32) -> Result<Glyphs, Failure> {
+    let key = (stack, range);
+    if let Some(kept) = server.glyphs.0.get(&key) {
+        return Ok(kept);
+    }
+    let (stack, lane) = (key.0.clone(), LANE.into());
+    let read = server.kitchen.in_turn(&lane, move |_| {
+        let read =
+            glyphs(&folder, &stack, range).map_err(|error| Failure::Broken(error.to_string().into()))?;
+        Ok(read.map(|glyphs| {
+            let etag = format!("\"{:016x}\"", xxh3_64(&glyphs));
+            // Hexadecimal digits and quotes fit any header.
+            (Bytes::from(glyphs), HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\"")))
+        }))
+    });
+    let read = read.await?;
+    server.glyphs.0.insert(key, read.clone());
+    Ok(read)
 }
 
 /// The first character of a file's range.
@@ -103,15 +153,13 @@ pub(super) fn default_font(folder: &Path) -> Option<String> {
     regular.or(fonts.first()).map(|(name, _)| name.clone())
 }
 
-fn served(glyphs: Vec<u8>, headers: &HeaderMap) -> Response {
+fn served((glyphs, etag): (Bytes, HeaderValue), headers: &HeaderMap) -> Response {
     let mut out = cors();
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    let etag = format!("\"{:016x}\"", xxh3_64(&glyphs));
-    if let Ok(tag) = HeaderValue::from_str(&etag) {
-        out.insert(header::ETAG, tag);
-    }
-    if negotiate::has_it(headers, etag.as_bytes()) {
+    let is_known = negotiate::has_it(headers, etag.as_bytes());
+    out.insert(header::ETAG, etag);
+    if is_known {
         return (StatusCode::NOT_MODIFIED, out).into_response();
     }
     (StatusCode::OK, out, glyphs).into_response()

@@ -16,10 +16,12 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::ServeOptions;
 use super::counts::Counts;
-use super::flights::Flights;
 use super::lanes::{Lanes, NoTurn};
 use crate::compress::{CompressError, Encoding, pack, unpack};
 use crate::coord::TileCoord;
+use crate::error::TileError;
+use crate::flights::Flights;
+use crate::reader::{Absent, FETCHES_MAX};
 use crate::set::Tiles;
 
 /// How long requests wait for their turn to render, in multiples of the time that one may take.
@@ -61,6 +63,10 @@ pub(super) enum Failure {
     TooSlow,
     NoTurn(NoTurn),
     Broken(Arc<str>),
+    /// Bytes that lie elsewhere did not come.
+    NotFetched(Arc<str>),
+    /// Bytes that lie elsewhere have to be fetched first.
+    Absent(Absent),
 }
 
 /// What is asked for.
@@ -167,15 +173,32 @@ impl Kitchen {
         made.unwrap_or_else(|| Err(Failure::Broken("rendering it ended in a panic".into())))
     }
 
+    /// Reads or renders a tile. Of one that lies elsewhere, bytes are fetched between turns: nobody who has a turn waits
+    /// for a network.
     async fn render(&self, order: Order, wanted: Encoding) -> Result<Packed, Failure> {
+        for _ in 0..FETCHES_MAX {
+            match self.render_now(order.clone(), wanted).await {
+                Err(Failure::Absent(absent)) => {
+                    absent.fetch().await.map_err(|error| Failure::NotFetched(error.to_string().into()))?;
+                }
+                done => return done,
+            }
+        }
+        Err(Failure::NotFetched("what was fetched did not stay in memory".into()))
+    }
+
+    async fn render_now(&self, order: Order, wanted: Encoding) -> Result<Packed, Failure> {
         let time_max = self.time_max;
         let rendering = self.counts.rendering.clone();
         let Order { set, tiles, tile, .. } = order;
         let renders = self.counts.renders.clone();
         self.in_turn(&set, move |abandoned| {
-            renders.inc();
             let begun = Instant::now();
             let found = tiles.tile_as(tile, wanted, &|| abandoned() || begun.elapsed() > time_max);
+            if let Some(absent) = found.as_ref().err().and_then(TileError::absent) {
+                return Err(Failure::Absent(absent));
+            }
+            renders.inc();
             rendering.observe(begun.elapsed().as_secs_f64());
             match found {
                 Ok(Some(found)) => Ok(packed(found.bytes, found.encoding)),
@@ -200,11 +223,11 @@ impl Kitchen {
 
     /// Works off the async threads, a few at a time. Work whose clients have gone before its turn is never begun; when
     /// they go later, it is told so.
-    async fn in_turn(
+    pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         set: &Arc<str>,
-        work: impl FnOnce(&dyn Fn() -> bool) -> Result<Packed, Failure> + Send + 'static,
-    ) -> Result<Packed, Failure> {
+        work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let turn = self.lanes.turn(set).await.map_err(Failure::NoTurn)?;
         let mut here = Abandoned { flag: Arc::default(), counts: Some(&self.counts) };
         let flag = Arc::clone(&here.flag);

@@ -19,7 +19,6 @@
 
 mod answer;
 mod counts;
-mod flights;
 mod fonts;
 mod kitchen;
 mod lanes;
@@ -83,6 +82,7 @@ struct Server {
     sets: Sets,
     options: ServeOptions,
     kitchen: Arc<kitchen::Kitchen>,
+    glyphs: fonts::Kept,
 }
 
 /// Serves sets; what it counts can be asked for. Clones are the same server.
@@ -94,7 +94,7 @@ impl TileServer {
     #[must_use]
     pub fn new(sets: Sets, options: ServeOptions) -> Self {
         let kitchen = kitchen::Kitchen::new(&options);
-        Self(Arc::new(Server { sets, options, kitchen }))
+        Self(Arc::new(Server { sets, options, kitchen, glyphs: fonts::Kept::new() }))
     }
 
     /// The routes, all below `/tiles/`.

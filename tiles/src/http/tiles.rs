@@ -179,6 +179,12 @@ fn refusal(failure: &Failure, set: &str, tile: TileCoord) -> Refusal {
         Failure::NoTurn(NoTurn::TooLong) => {
             Refusal::Busy(format!("too many tiles of {set:?} are being rendered"))
         }
+        Failure::NotFetched(error) => {
+            tracing::warn!(set, %tile, %error, "a tile cannot be fetched");
+            Refusal::NotFetched(format!("the place where {set:?} lies does not give this tile's bytes"))
+        }
+        // Fetched before it gets here.
+        Failure::Absent(_) => Refusal::Broken,
         Failure::Broken(error) => {
             tracing::error!(set, %tile, %error, "a tile cannot be given");
             Refusal::Broken

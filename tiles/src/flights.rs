@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::watch;
 
 /// Work under way, by what it is for.
-pub(super) struct Flights<K: Key, T>(Arc<UnderWay<K, T>>);
+pub(crate) struct Flights<K: Key, T>(Arc<UnderWay<K, T>>);
 
 type UnderWay<K, T> = Mutex<HashMap<K, Weak<Flight<K, T>>>>;
 
 /// What work is known by.
-pub(super) trait Key: Clone + Eq + Hash + Send + Sync + 'static {}
+pub(crate) trait Key: Clone + Eq + Hash + Send + Sync + 'static {}
 
 impl<K: Clone + Eq + Hash + Send + Sync + 'static> Key for K {}
 
@@ -37,13 +37,13 @@ impl<K: Key, T> Drop for Flight<K, T> {
 }
 
 impl<K: Key, T: Clone + Send + Sync + 'static> Flights<K, T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::default())
     }
 
     /// The result of the work under way for a key, or else what is `kept` by now, or else that of `work`, which begins.
     /// `None` only when the work panics.
-    pub(super) async fn join<W: Future<Output = T> + Send + 'static>(
+    pub(crate) async fn join<W: Future<Output = T> + Send + 'static>(
         &self,
         key: &K,
         kept: impl FnOnce() -> Option<T>,
@@ -84,7 +84,7 @@ impl<K: Key, T: Clone + Send + Sync + 'static> Flights<K, T> {
     }
 
     /// How many there are under way.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
