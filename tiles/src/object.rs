@@ -301,6 +301,8 @@ impl TileSet {
     /// Such a set gives tiles without waiting for the store: one whose bytes are not in memory is an error of which
     /// [`TileError::absent`](crate::TileError::absent) says how to fetch them; ask again then. The server does so.
     ///
+    /// Called, and its tiles fetched, within a runtime of tokio.
+    ///
     /// # Errors
     /// When the URL names no store, or an object cannot be read or is broken, or the two do not belong together.
     pub async fn open_url(url: &str) -> Result<Self, OpenError> {
