@@ -10,6 +10,8 @@ const MOTO: &str = "moto[server]==5.2.5";
 
 pub(crate) fn run_all(root: &Path) -> Result<(), Error> {
     let moto = schemathesis::installed(&target(root).join("moto"), "moto_server", MOTO)?;
+    // Tests start the binary, so it is built first.
+    run(&mut cargo(root, ["build", "--quiet", "-p", "watersmeet"]))?;
     let mut tests = cargo(root, ["test", "--quiet", "-p", "watersmeet-tests", "--test", "object_store"]);
     run(tests.args(["--", "--ignored"]).env("WATERSMEET_MOTO", moto))
 }
