@@ -15,6 +15,7 @@
 
 mod admit;
 mod answers;
+mod edits;
 mod feed;
 mod keep;
 mod line;
@@ -37,6 +38,7 @@ use crate::trace::{self, Arrival};
 use admit::Size;
 use answers::Answers;
 use bytes::Bytes;
+use edits::{Edits, News, Sent};
 use feed::Feed;
 use keep::{Compacting, Loaded, load};
 use line::Line;
@@ -441,62 +443,5 @@ impl Room {
         for (_, guest) in self.guests.iter().filter(|(id, _)| **id != whose) {
             guest.mailbox.presence(self.channel, whose, state.clone());
         }
-    }
-}
-
-/// One author's delta, as it came.
-struct Sent {
-    from: VersionVector,
-    to: VersionVector,
-    bytes: Bytes,
-}
-
-/// What the edits of a batch brought that the document did not have.
-#[derive(Default)]
-enum News {
-    #[default]
-    None,
-    /// One delta, and the version before it.
-    One(VersionVector, Sent),
-    /// Several, after that version.
-    Many(VersionVector),
-}
-
-impl News {
-    /// How many events they are, now that the document is at `version`.
-    fn events(&self, version: &VersionVector) -> u64 {
-        match self {
-            News::None => 0,
-            News::One(before, _) | News::Many(before) => version.events_beyond(before),
-        }
-    }
-}
-
-/// The edits of a batch.
-#[derive(Default)]
-struct Edits {
-    /// Who made some, and which.
-    authors: BTreeMap<GuestId, VersionVector>,
-    /// Replicas that their authors were the first to use.
-    taken: Vec<Taken>,
-    /// When each of them came in.
-    came: Vec<Arrival>,
-    news: News,
-}
-
-impl Edits {
-    /// The document's version before them, if they changed it.
-    fn before(&self) -> Option<&VersionVector> {
-        match &self.news {
-            News::None => None,
-            News::One(before, _) | News::Many(before) => Some(before),
-        }
-    }
-
-    fn add(&mut self, before: VersionVector, sent: Sent) {
-        self.news = match std::mem::take(&mut self.news) {
-            News::None => News::One(before, sent),
-            News::One(before, _) | News::Many(before) => News::Many(before),
-        };
     }
 }

@@ -5,6 +5,9 @@ use crate::{Config, Server, router, serve};
 use tokio::net::TcpListener;
 use watersmeet_client::Client;
 
+/// Bytes of the task of a connection, its wire and its mailbox, without what they point to.
+const CONNECTION_BYTES_MAX: usize = 3_000;
+
 async fn until(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
@@ -54,4 +57,15 @@ async fn an_edit_whose_author_lost_its_rights_while_it_waited_is_not_taken() {
     let saved = Sqlite::open(&folder).unwrap().load("map").unwrap();
     assert!(saved.snapshot.is_none() && saved.deltas.is_empty(), "{saved:?}");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// What an idle connection takes besides its buffers and what it has open: a size that grows unnoticed, times ten thousand.
+#[test]
+fn a_connection_is_small() {
+    fn bytes<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+    let sizes = [bytes(super::serve), size_of::<Wire>(), size_of::<Mailbox>()];
+    println!("task, wire and mailbox: {sizes:?} bytes");
+    assert!(sizes.iter().sum::<usize>() <= CONNECTION_BYTES_MAX, "{sizes:?}");
 }
