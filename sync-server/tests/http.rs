@@ -340,7 +340,9 @@ async fn changes_are_followed_from_any_version_and_resumed_without_a_gap() {
 async fn a_reader_that_does_not_read_is_sent_one_group_in_the_end() {
     const EDITS: usize = 300;
     const EDIT_BYTES: usize = 64 << 10;
-    let limits = Limits { mailbox_bytes: 4 * EDIT_BYTES, ..Limits::default() };
+    // On a slow machine the edits take longer than a reader may stall.
+    let stall = Duration::from_secs(3_600);
+    let limits = Limits { mailbox_bytes: 4 * EDIT_BYTES, stall, ..Limits::default() };
     let server = Running::start_with(Access::open(), limits).await;
     let mut program = Program::new(1);
     server.post("map", &program.add(1)).await;
