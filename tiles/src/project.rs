@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::coord::{Point, WORLD};
 use crate::feature::Shape;
+use crate::rank::doubled_area;
 
 /// Coordinates may lie this far beyond ±180° and ±90°, in degrees: other programs' rounding puts them there.
 pub const SLACK_DEGREES: f64 = 1e-6;
@@ -172,16 +173,21 @@ fn ring(index: usize, closed: &[[f64; 2]]) -> Result<Vec<Point>, GeometryFault> 
 
 /// Takes every step of more than so many degrees of longitude, 180 or more, for one of the short way round: what crosses
 /// the antimeridian goes on beyond the world's edge, where [`wrap`](crate::cut::wrap) finds it. A ring around a pole is
-/// closed along the pole. A line along the world's whole width, a ring that would have no width left, and what goes
-/// around the world more than once stay as they are.
+/// closed along the pole, and of two of them the area between is meant. A line along the world's whole width, a ring that
+/// would have no width left, and what goes around the world more than once stay as they are.
 pub fn unwrap(projected: &mut Projected, longest_degrees: f64) {
     #[expect(clippy::cast_possible_truncation, reason = "a part of the world")]
     let longest = (longest_degrees / 360.0 * f64::from(WORLD)) as i64;
     match projected {
         Projected::Points(_) => {}
-        Projected::Lines(lines) => lines.iter_mut().for_each(|line| unwrapped(line, false, longest)),
+        Projected::Lines(lines) => {
+            for line in lines {
+                unwrapped(line, false, longest);
+            }
+        }
         Projected::Polygons(polygons) => polygons.iter_mut().for_each(|rings| {
-            rings.iter_mut().for_each(|ring| unwrapped(ring, true, longest));
+            let polar: Vec<bool> = rings.iter_mut().map(|ring| unwrapped(ring, true, longest)).collect();
+            widest_first(rings, &polar);
             if let Some((outer, holes)) = rings.split_first_mut() {
                 let outer = middle_x(outer);
                 holes.iter_mut().for_each(|hole| shift_near(hole, outer));
@@ -190,8 +196,20 @@ pub fn unwrap(projected: &mut Projected, longest_degrees: f64) {
     }
 }
 
-fn unwrapped(path: &mut Vec<Point>, is_ring: bool, longest: i64) {
-    let (Some(first), Some(end)) = (path.first().copied(), path.last().copied()) else { return };
+/// Of two rings around a pole the area lies between, so the one further from the pole is the outer ring, whichever comes
+/// first: Antarctica may come as a ring along the pole, with its coast for a hole.
+fn widest_first(rings: &mut [Vec<Point>], polar: &[bool]) {
+    let around = (0..rings.len()).filter(|ring| polar[*ring]);
+    if polar.first() == Some(&true)
+        && let Some(widest) = around.max_by_key(|ring| doubled_area(&rings[*ring]).unsigned_abs())
+    {
+        rings.swap(0, widest);
+    }
+}
+
+/// Whether a ring was closed along a pole.
+fn unwrapped(path: &mut Vec<Point>, is_ring: bool, longest: i64) -> bool {
+    let (Some(first), Some(end)) = (path.first().copied(), path.last().copied()) else { return false };
     // 1 for a step across to the east, -1 to the west.
     let crossing = |from: i32, to: i32| {
         let step = i64::from(to) - i64::from(from);
@@ -206,11 +224,11 @@ fn unwrapped(path: &mut Vec<Point>, is_ring: bool, longest: i64) {
         last = point.x;
         xs.push(i64::from(point.x) + worlds * i64::from(WORLD));
     }
-    let (Some(west), Some(east)) = (xs.iter().min(), xs.iter().max()) else { return };
+    let (Some(west), Some(east)) = (xs.iter().min(), xs.iter().max()) else { return false };
     let fits = *west >= -i64::from(WORLD) && *east <= 2 * i64::from(WORLD) && east - west > 2;
     let around = worlds + if is_ring { crossing(end.x, first.x) } else { 0 };
     if !fits || (is_ring && around.abs() > 1) {
-        return;
+        return false;
     }
     for (point, x) in path.iter_mut().zip(&xs) {
         point.x = i32::try_from(*x).unwrap_or(point.x);
@@ -223,6 +241,7 @@ fn unwrapped(path: &mut Vec<Point>, is_ring: bool, longest: i64) {
         let pole = if is_north { -OVERHANG } else { WORLD + OVERHANG };
         path.extend([(across, first.y), (across, pole), (first.x, pole)].map(|(x, y)| Point { x, y }));
     }
+    is_ring && around != 0
 }
 
 fn middle_x(path: &[Point]) -> i64 {

@@ -128,6 +128,18 @@ fn a_ring_around_a_pole_is_closed_along_it() {
     }
 }
 
+/// Natural Earth's countries at 1:50m, as world-atlas has them.
+#[test]
+fn a_ring_along_the_pole_with_the_coast_for_a_hole_is_land_to_the_pole() {
+    let along = "[[-180,-89.999],[178,-89.999],[60,-89.999],[-60,-89.999],[-178,-89.999],[-180,-89.999]]";
+    let coast = "[[-180,-84],[-170,-80],[-60,-70],[60,-70],[170,-80],[179.6,-84],[-180,-84]]";
+    let map = map(&[&polygon(&format!("[{along},{coast}]"))], Antimeridian::Near);
+    assert_eq!(map.columns(7), [0, 1, 2, 3, 4, 5, 6, 7]);
+    // Land from 70 degrees south on, and none to the north of it.
+    let pieces = map.features(3, 4, 7);
+    assert!(area(&pieces) > 4096 * 4096 && map.columns(5).is_empty(), "{pieces:?}");
+}
+
 #[test]
 fn latitudes_beyond_the_square_are_on_its_edge_or_run_out_of_it() {
     let pole =

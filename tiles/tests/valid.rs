@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod bodies;
 mod common;
 
-use common::strict::{self, Counts};
+use bodies::strict::{self, Counts};
+use bodies::{GROUNDS, Ground, drawn};
 use common::{Folder, Random, built, plain};
 use quickcheck::quickcheck;
-use watersmeet_tiles::feature::{Cell, CellLayer, Dictionary, Feature, Geometry, Ring, Vertex};
-use watersmeet_tiles::packed::{Packed, Zooms};
-use watersmeet_tiles::render::render;
-use watersmeet_tiles::{BuildOptions, Point, RenderOptions, TileCoord, TileSet};
+use watersmeet_tiles::{BuildOptions, RenderOptions, TileCoord, TileSet};
 
 /// All tiles around a place, from the archive and from cells.
 fn check(seed: u64, place: [f64; 2]) -> Counts {
@@ -85,51 +84,9 @@ fn the_checker_finds_what_is_wrong() {
     }
 }
 
-/// Where degenerate geometries lie: on so many places each way, so many world units apart, with so many to a ring.
-#[derive(Clone, Copy, Debug)]
-struct Ground {
-    places: u8,
-    step: i32,
-    ring: usize,
-}
-
-/// Near and far, on the grid of the deepest zoom and off it, crowded and not.
-const GROUNDS: [Ground; 6] = [
-    Ground { places: 12, step: 1 << 13, ring: 9 },
-    Ground { places: 12, step: 1 << 27, ring: 9 },
-    Ground { places: 7, step: 1 << 10, ring: 60 },
-    Ground { places: 40, step: 1 << 11, ring: 25 },
-    Ground { places: 200, step: 1 << 10, ring: 40 },
-    Ground { places: 30, step: 5001, ring: 12 },
-];
-
-/// A cell of degenerate rings and lines: few places, many repetitions.
-fn degenerate(list: &[(u8, u8, u8)], ground: Ground) -> Cell {
-    let step = |at: u8| i32::from(at % ground.places) * ground.step;
-    let vertices: Vec<_> =
-        list.iter().map(|&(x, y, zoom)| Vertex { x: step(x), y: step(y), zoom: zoom % 8 }).collect();
-    let ring = |vertices: &[Vertex]| Ring {
-        vertices: vertices.to_vec(),
-        dot: Point { x: vertices[0].x, y: vertices[0].y },
-        dot_zoom: 0,
-        shape_zoom: 1,
-    };
-    let geometries = [
-        Geometry::Points(vertices.iter().map(|v| Point { x: v.x, y: v.y }).collect()),
-        Geometry::Lines(vertices.chunks(5).map(<[_]>::to_vec).collect()),
-        Geometry::Polygons(vertices.chunks(ground.ring).map(ring).collect()),
-    ];
-    let feature =
-        |geometry| Feature { id: 1, tags: [].into(), min_zoom: 0, max_zoom: 8, weight: 1, geometry };
-    let dictionary = Dictionary { name: "wild".into(), ..Dictionary::default() }.into();
-    Cell { layers: vec![CellLayer { dictionary, features: geometries.map(feature).into() }] }
-}
-
-/// Renders a cell; what is wrong with the tile.
-fn fault(cell: &Cell, zoom: u8) -> Option<String> {
-    let options = RenderOptions { max_zoom: 8, ..RenderOptions::default() };
-    let tile = TileCoord::new(zoom, 0, 0).unwrap();
-    let bytes = render(&Packed::of(cell, Zooms::only(zoom)), tile, &options, &|| false).unwrap().bytes;
+/// What is wrong with a tile of a degenerate cell, if anything.
+fn fault(list: &[(u8, u8, u8)], ground: Ground, zoom: u8) -> Option<String> {
+    let bytes = drawn(list, ground, zoom);
     match strict::read(&bytes) {
         Err(error) => Some(error),
         Ok(counts) if !bytes.is_empty() && mvt_features(bytes) != counts.features => {
@@ -139,7 +96,7 @@ fn fault(cell: &Cell, zoom: u8) -> Option<String> {
     }
 }
 
-/// Crossings that are rounded one after the other moved a hole across its outer ring.
+/// The overlay that cleaned polygons before moved a hole across its outer ring.
 #[test]
 fn a_hole_does_not_leave_its_ring_when_both_are_rounded() {
     #[rustfmt::skip]
@@ -148,14 +105,14 @@ fn a_hole_does_not_leave_its_ring_when_both_are_rounded() {
         (188, 53, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (18, 230, 255), (10, 57, 165),
         (74, 92, 142), (150, 161, 0), (68, 23, 0), (101, 229, 238), (93, 114, 80),
     ];
-    assert_eq!(fault(&degenerate(&list, GROUNDS[0]), 8), None);
+    assert_eq!(fault(&list, GROUNDS[0], 8), None);
 }
 
 quickcheck! {
     fn tiles_of_degenerate_geometries_are_valid(list: Vec<(u8, u8, u8)>, ground: u8, zoom: u8) -> bool {
         let zoom = zoom % 9;
         let ground = GROUNDS[usize::from(ground) % GROUNDS.len()];
-        let found = fault(&degenerate(&list, ground), zoom);
+        let found = fault(&list, ground, zoom);
         assert_eq!(found, None, "{list:?} at zoom {zoom}, {ground:?}");
         true
     }

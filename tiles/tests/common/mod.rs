@@ -3,7 +3,6 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 pub mod client;
-pub mod strict;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
