@@ -1,8 +1,8 @@
 //! Cleaning: makes valid polygons of rings that simplifying and rounding may have folded over.
 //!
 //! One idea: after rounding, a polygon is whatever the rings wind around (the non-zero rule), worked out afresh on the
-//! integer grid: rings are divided where they touch ([`node`]), and what has the area on one side only is its border
-//! ([`border`]). Outer rings wind one way and holes the other, so parts that overlap become one and a hole that sticks out
+//! integer grid: rings are divided where they touch (`node`), and what has the area on one side only is its border
+//! (`border`). Outer rings wind one way and holes the other, so parts that overlap become one and a hole that sticks out
 //! only sticks out. Most rings touch nothing: they are their own border. Not here: lines, which may cross themselves.
 
 mod border;
