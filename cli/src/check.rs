@@ -2,6 +2,7 @@
 
 use crate::config::{self, DEFAULT, Flags, Level, Settings};
 use crate::log;
+use crate::say::say;
 use crate::serve::Plan;
 use clap::{Args, Subcommand};
 use std::error::Error;
@@ -37,10 +38,10 @@ impl Check {
                 let flags =
                     Flags::of_file(file.or_else(|| std::env::var_os("WATERSMEET_CONFIG").map(PathBuf::from)));
                 Plan::of(&Settings::load(&flags)?)?;
-                println!("ok");
+                say("ok\n")?;
             }
-            Check::Print(print) if print.default => print!("{DEFAULT}"),
-            Check::Print(print) => print!("{}", config::print(&print.flags.with_level(level))?),
+            Check::Print(print) if print.default => say(DEFAULT)?,
+            Check::Print(print) => say(config::print(&print.flags.with_level(level))?)?,
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod log;
 mod maps;
+mod say;
 mod serve;
 mod store;
 mod tiles;

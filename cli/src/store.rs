@@ -1,5 +1,6 @@
 //! `watersmeet store`: documents on the disk, without or beside a server.
 
+use crate::say::say;
 use clap::Subcommand;
 use std::error::Error;
 use std::path::PathBuf;
@@ -39,28 +40,30 @@ impl Store {
         match self {
             Store::Check { data } => {
                 let report = store::check(&data)?;
-                tell(&report);
+                tell(&report)?;
                 if !report.flaws.is_empty() {
                     return Err(Damaged(report.flaws.len()).into());
                 }
-                println!("all is as it was written");
+                say("all is as it was written\n")?;
             }
             Store::Backup { data, out } => {
-                tell(&store::backup(&data, &out)?);
-                println!("written to {}, and checked", out.display());
+                tell(&store::backup(&data, &out)?)?;
+                say(format_args!("written to {}, and checked\n", out.display()))?;
             }
             Store::Restore { backup, data } => {
-                tell(&store::restore(&backup, &data)?);
-                println!("restored to {}, and checked", data.display());
+                tell(&store::restore(&backup, &data)?)?;
+                say(format_args!("restored to {}, and checked\n", data.display()))?;
             }
         }
         Ok(())
     }
 }
 
-fn tell(report: &Report) {
+fn tell(report: &Report) -> std::io::Result<()> {
     let Report { documents, snapshots, deltas, bytes, claims, flaws } = report;
-    println!("{documents} documents, {snapshots} snapshots, {deltas} deltas after them, {bytes} bytes");
-    println!("{claims} replicas have an owner");
-    flaws.iter().for_each(|flaw| println!("damaged: {flaw}"));
+    say(format_args!(
+        "{documents} documents, {snapshots} snapshots, {deltas} deltas after them, {bytes} bytes\n"
+    ))?;
+    say(format_args!("{claims} replicas have an owner\n"))?;
+    flaws.iter().try_for_each(|flaw| say(format_args!("damaged: {flaw}\n")))
 }

@@ -83,6 +83,8 @@ pub struct LayerReport {
     pub features: u64,
     /// How many of them went into others, whose lines they go on from.
     pub merged: u64,
+    /// How many came after another one of the same id; about so many where there are more than half a million ids.
+    pub repeated_ids: u64,
     /// How many vertices they have.
     pub vertices: u64,
 }
@@ -163,6 +165,9 @@ impl fmt::Display for BuildReport {
             write!(f, "layer {}: {} features, {} vertices", layer.name, layer.features, layer.vertices)?;
             if layer.merged > 0 {
                 write!(f, "; {} lines went into others", layer.merged)?;
+            }
+            if layer.repeated_ids > 0 {
+                write!(f, "; {} have the id of another", layer.repeated_ids)?;
             }
             writeln!(f)?;
         }

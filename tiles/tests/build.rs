@@ -336,3 +336,16 @@ fn a_tile_that_is_too_large_loses_detail_before_features_and_is_never_empty() {
     let (_, features, report) = tile_of(one(), 20);
     assert!(features == 1 && report.tiles_over_limit > 0);
 }
+
+#[test]
+fn features_of_one_id_are_counted() {
+    let folder = Folder::new();
+    let point = |id| feature(id, Shape::Points(vec![[id as f64, 1.0]]), &[]);
+    let report = built(
+        &folder.path("out.pmtiles"),
+        &BuildOptions::default(),
+        vec![("a", [7, 8, 7, 7, 8].map(point).to_vec()), ("b", [7, 9].map(point).to_vec())],
+    );
+    assert_eq!([report.layers[0].repeated_ids, report.layers[1].repeated_ids], [3, 0]);
+    assert!(report.to_string().contains("; 3 have the id of another"), "{report}");
+}

@@ -1,9 +1,10 @@
 //! `watersmeet tiles decode`.
 
+use crate::say::say;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::error::Error;
-use std::io::Write;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use watersmeet_tiles::compress::{self, Encoding};
 use watersmeet_tiles::decode::{self, DecodedFeature, DecodedLayer, DecodedValue, GeometryKind};
@@ -30,13 +31,14 @@ impl Decode {
         };
         let named = |error: &dyn Error| format!("{}, tile {}: {error}", self.file.display(), self.tile);
         let layers = decode::tile(&bytes).map_err(|error| named(&error))?;
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut text = String::new();
         for layer in &layers {
-            for feature in &layer.features {
-                writeln!(out, "{}", geojson(self.tile, layer, feature))?;
-            }
+            layer
+                .features
+                .iter()
+                .try_for_each(|feature| writeln!(text, "{}", geojson(self.tile, layer, feature)))?;
         }
-        Ok(out.flush()?)
+        Ok(say(text)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `watersmeet tiles diff`.
 
+use crate::say::say;
 use clap::Args;
 use std::error::Error;
 use std::path::PathBuf;
@@ -28,8 +29,8 @@ impl Diff {
             }
         };
         match self.json {
-            true => println!("{}", serde_json::to_string_pretty(&diff)?),
-            false => print!("{diff}"),
+            true => say(serde_json::to_string_pretty(&diff)? + "\n")?,
+            false => say(&diff)?,
         }
         if diff.is_empty() { Ok(()) } else { exit(1) }
     }

@@ -6,6 +6,7 @@ mod plan;
 mod progress;
 mod warm;
 
+use crate::say::say;
 use clap::{Args, Subcommand};
 use plan::Plan;
 use progress::Shown;
@@ -90,10 +91,7 @@ impl Tiles {
             Tiles::Warm(warm) => warm.run(),
             Tiles::Decode(decode) => decode.run(),
             Tiles::Diff(diff) => diff.run(),
-            Tiles::Show(Show { file }) => {
-                print!("{}", watersmeet_tiles::show(&file)?);
-                Ok(())
-            }
+            Tiles::Show(Show { file }) => Ok(say(watersmeet_tiles::show(&file)?)?),
         }
     }
 }
@@ -103,14 +101,13 @@ impl Build {
         let plan = self.plan()?;
         let Some(output) = self.output.filter(|_| !self.dry_run) else {
             watersmeet_tiles::check(&plan.layers, &plan.options)?;
-            print!("{}", plan.describe());
-            return Ok(());
+            return Ok(say(plan.describe())?);
         };
         let shown = Shown::new();
         let built = watersmeet_tiles::build(&plan.layers, &output, &plan.options, &shown);
         shown.end();
         let report = built?;
-        print!("{report}");
+        say(&report)?;
         note_cells(&report, &plan.options);
         Ok(())
     }

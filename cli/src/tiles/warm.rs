@@ -1,6 +1,7 @@
 //! `watersmeet tiles warm`.
 
 use super::bytes;
+use crate::say::say;
 use clap::Args;
 use std::error::Error;
 use std::path::PathBuf;
@@ -21,7 +22,6 @@ pub(crate) struct Warm {
 
 impl Warm {
     pub(super) fn run(self) -> Result<(), Box<dyn Error>> {
-        print!("{}", watersmeet_tiles::warm(&self.file, self.tiles, self.bytes)?);
-        Ok(())
+        Ok(say(watersmeet_tiles::warm(&self.file, self.tiles, self.bytes)?)?)
     }
 }

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `read` | sources to features, in batches, on all cores |
 //! | `understand`, `layers` | a batch to ranked features; batches to layers |
+//! | `ids` | how many features have the id of another |
 //! | `spill`, `skeleton` | features that wait in files, and what rules ask of them meanwhile |
 //! | `merge` | lines that wait in a file, and become one |
 //! | `walk` | down the pyramid |
@@ -16,6 +17,7 @@
 //! | `workplace` | the files of a build that is under way |
 
 mod chunk;
+mod ids;
 pub(crate) mod layers;
 mod merge;
 mod pieces;

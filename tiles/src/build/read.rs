@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::BuildError;
+use super::ids::Ids;
 use super::layers::{self, LayerSummary};
 use super::merge::{self, Ends};
 use super::skeleton::{self, Skeleton};
@@ -48,6 +49,7 @@ pub(super) fn read(
         spill: None,
         skeletons: Vec::new(),
         ends: Vec::new(),
+        ids: Ids::default(),
         options,
         workplace,
         progress,
@@ -70,6 +72,8 @@ struct Reader<'a> {
     skeletons: Vec<Skeleton>,
     /// Of the same layers where any layer's lines are merged; their skeletons come after that.
     ends: Vec<Ends>,
+    /// Of the layer that is being read.
+    ids: Ids,
     options: &'a BuildOptions,
     workplace: &'a Workplace,
     progress: &'a dyn Progress,
@@ -88,6 +92,7 @@ impl Reader<'_> {
         if !self.layers.iter().any(|layer| layer.name == name) {
             self.layers.push(LayerSummary::new(&name));
             report.layer(&name);
+            self.ids = Ids::default();
         }
         let ranker = Ranker::new(&self.options.render, &self.options.rules(&name));
         let selection = self.options.selection(&name);
@@ -111,11 +116,13 @@ impl Reader<'_> {
             self.progress.done(Stage::Reading, self.features, share);
             batches = next?;
         }
+        // Its next source, if there is one, goes on counting.
+        report.layer(&name).repeated_ids = self.ids.repeated();
         Ok(())
     }
 
     fn take(&mut self, understood: Understood, report: &mut BuildReport) -> Result<(), BuildError> {
-        let Understood { layer, skipped, features } = understood;
+        let Understood { layer, ids, skipped, features } = understood;
         for skipped in skipped {
             if self.options.strict {
                 return Err(BuildError::Strict(Box::new(skipped)));
@@ -123,6 +130,7 @@ impl Reader<'_> {
             report.skip(skipped);
         }
         self.features += features;
+        ids.into_iter().for_each(|id| self.ids.add(id));
         let told = report.layer(&layer.dictionary.name);
         told.features += layer.features.len() as u64;
         told.vertices += layer.features.iter().map(|feature| feature.geometry.vertex_count()).sum::<u64>();

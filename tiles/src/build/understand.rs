@@ -21,6 +21,8 @@ use crate::source::{BadFeature, Batch, Shape, SourceFeature, SourceId};
 pub(super) struct Understood {
     pub(super) layer: CellLayer,
     pub(super) skipped: Vec<Skipped>,
+    /// The ids of the good ones.
+    pub(super) ids: Vec<u64>,
     /// How many features there were, good and bad.
     pub(super) features: u64,
 }
@@ -34,11 +36,11 @@ pub(super) fn understand(
     ranker: &Ranker,
 ) -> Understood {
     let mut interned = Interned::new(layer);
-    let (mut features, mut skipped, mut count) = (Vec::new(), Vec::new(), 0);
+    let (mut features, mut ids, mut skipped, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
     batch(&mut |place, item| {
         count += 1;
         let added = item.and_then(|mut feature| match selection.select(&mut feature) {
-            true => add(&feature, ranker, &mut interned, &mut features),
+            true => add(&feature, ranker, &mut interned, &mut features).map(|id| ids.push(id)),
             false => Ok(()),
         });
         if let Err(bad) = added {
@@ -46,15 +48,16 @@ pub(super) fn understand(
         }
     });
     let layer = CellLayer { dictionary: Arc::new(interned.dictionary), features };
-    Understood { layer, skipped, features: count }
+    Understood { layer, ids, skipped, features: count }
 }
 
+/// Adds a feature, or one for each of its shapes; its id.
 fn add(
     feature: &SourceFeature,
     ranker: &Ranker,
     interned: &mut Interned,
     out: &mut Vec<Feature>,
-) -> Result<(), BadFeature> {
+) -> Result<u64, BadFeature> {
     let bad = |fault: GeometryFault| BadFeature { id: feature.id.clone(), fault: fault.into() };
     if feature.shapes.is_empty() {
         return Err(bad(GeometryFault::Empty));
@@ -72,7 +75,7 @@ fn add(
             ..ranker.feature(id, projected, &properties)
         }),
     );
-    Ok(())
+    Ok(id)
 }
 
 /// A dictionary that grows.

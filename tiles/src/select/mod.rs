@@ -47,7 +47,7 @@ pub enum Kind {
 impl Selection {
     /// Whether the feature is wanted; if so, with the attributes that are wanted.
     pub(crate) fn select(&self, feature: &mut SourceFeature) -> bool {
-        if self.filter.as_ref().is_some_and(|filter| !filter.passes(feature)) {
+        if self.filter.as_ref().is_some_and(|filter| !filter.sift(feature)) {
             return false;
         }
         if let Some(name) = &self.id {
