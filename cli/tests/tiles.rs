@@ -229,3 +229,19 @@ fn a_build_that_is_interrupted_or_killed_leaves_no_archive() {
     assert!(folder.build(&["lines.geojsonl", "-o", "out.pmtiles", "--archive-zoom", "2"]).status.success());
     assert_eq!(folder.names(), ["lines.geojsonl", "out.cells", "out.pmtiles"]);
 }
+
+/// As with `| head`.
+#[cfg(unix)]
+#[test]
+fn that_nobody_reads_on_is_no_failure() {
+    let folder = Folder::new("unread");
+    wandering(&folder.0.join("lines.geojsonl"), 100);
+    assert!(folder.build(&["lines.geojsonl", "-o", "out.pmtiles", "--archive-zoom", "5"]).status.success());
+    for arguments in [&["tiles", "show", "out.pmtiles"][..], &["tiles", "decode", "out.pmtiles", "0/0/0"]] {
+        let (unread, out) = std::io::pipe().unwrap();
+        drop(unread);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watersmeet"));
+        let ended = command.args(arguments).current_dir(&folder.0).stdout(out).output().unwrap();
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{arguments:?}: {}", said(&ended));
+    }
+}
