@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::build::cells_path;
+use crate::faults::Faults;
 use crate::hot::{Hot, hot_path};
 use crate::set::TileSet;
 use crate::sets::{Sets, SetsError, archives_in, check_name};
@@ -27,7 +28,7 @@ struct Shared {
     /// Held while files are read.
     looked: Mutex<BTreeMap<String, Look>>,
     /// Why what lies there is not served, by set. Held for no longer than it takes to read it.
-    faults: Mutex<BTreeMap<String, String>>,
+    faults: Faults,
 }
 
 /// A set's files as they were found.
@@ -74,7 +75,7 @@ impl Folder {
     pub fn open(path: &Path, old_kept: usize) -> Result<Self, SetsError> {
         let found = archives_in(path)?;
         let (path, sets) = (path.to_owned(), Sets::keeping(old_kept));
-        let (looked, faults) = (Mutex::default(), Mutex::default());
+        let (looked, faults) = (Mutex::default(), Faults::default());
         let folder = Self(Arc::new(Shared { path, sets, looked, faults }));
         let mut looked = BTreeMap::new();
         for (name, archive) in found {
@@ -109,7 +110,7 @@ impl Folder {
             }
         };
         looked.retain(|name, look| self.is_still_there(name, look, found.contains_key(name)));
-        self.faults_now().retain(|name, _| looked.contains_key(name) || found.contains_key(name));
+        self.0.faults.retain(|name| looked.contains_key(name) || found.contains_key(name));
         for (name, archive) in found {
             let archive = match archive {
                 Ok(archive) => archive,
@@ -161,33 +162,24 @@ impl Folder {
         match check_name(name).and_then(|()| is_free()).and_then(|()| open_as(&self.0.sets, name, archive)) {
             Ok(version) => {
                 tracing::info!(set = name, version, "a new version of the set is served");
-                self.faults_now().remove(name);
+                self.0.faults.forget(name);
             }
             Err(error) => self.tell(name, &error),
         }
     }
 
-    /// Says why a set's files cannot be served; in the log once, however often they are looked at.
     fn tell(&self, name: &str, error: &SetsError) {
-        let fault = format!("tile set {name:?}: {error}");
-        let before = self.faults_now().insert(name.to_owned(), fault.clone());
-        if before.is_none_or(|before| before != fault) {
-            tracing::error!(set = name, %error, "the set's files cannot be served; what was served goes on");
-        }
+        self.0.faults.tell(name, error, "the set's files cannot be served; what was served goes on");
     }
 
     fn looked(&self) -> MutexGuard<'_, BTreeMap<String, Look>> {
         self.0.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn faults_now(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What lies there and cannot be served, and why.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        self.faults_now().values().cloned().collect()
+        self.0.faults.list()
     }
 
     /// Writes down which tiles are hot, beside each archive, for `watersmeet tiles warm`.

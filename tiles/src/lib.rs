@@ -37,6 +37,7 @@ mod diff;
 pub mod dynamic;
 pub mod encode;
 mod error;
+mod faults;
 pub mod feature;
 mod flights;
 mod folder;

@@ -6,16 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::task::JoinSet;
 
+use crate::faults::Faults;
 use crate::hot::Hot;
 use crate::object::Location;
 use crate::open::OpenError;
 use crate::set::TileSet;
 use crate::sets::{Sets, SetsError, check_name};
+
+/// What follows from a fault, for the log.
+const OUT_OF_REACH: &str = "the set cannot be read from its store; what is in memory is served";
 
 /// Why a set in a store cannot be served.
 #[derive(Debug, Error)]
@@ -42,7 +46,7 @@ struct Shared {
     sets: Sets,
     places: BTreeMap<String, Location>,
     /// Why what lies there is not served, by set.
-    faults: Mutex<BTreeMap<String, String>>,
+    faults: Faults,
 }
 
 impl RemoteSets {
@@ -66,7 +70,7 @@ impl RemoteSets {
             }
             places.insert(name.to_owned(), place);
         }
-        Ok(Self(Arc::new(Shared { sets: sets.clone(), places, faults: Mutex::default() })))
+        Ok(Self(Arc::new(Shared { sets: sets.clone(), places, faults: Faults::default() })))
     }
 
     /// Serves what is there in another version than at the last look, and says so in the log. All stores are looked at at
@@ -77,9 +81,9 @@ impl RemoteSets {
             let (remote, name) = (self.clone(), name.clone());
             looks.spawn(async move {
                 if let Err(error) = remote.look_at(&name).await {
-                    remote.tell(&name, &error);
+                    remote.0.faults.tell(&name, &error, OUT_OF_REACH);
                 } else {
-                    remote.faults_now().remove(&name);
+                    remote.0.faults.forget(&name);
                 }
             });
         }
@@ -107,23 +111,10 @@ impl RemoteSets {
         Ok(())
     }
 
-    /// Says why a set cannot be served; in the log once, however often it is looked at.
-    fn tell(&self, name: &str, error: &OpenError) {
-        let fault = format!("tile set {name:?}: {error}");
-        let before = self.faults_now().insert(name.to_owned(), fault.clone());
-        if before.is_none_or(|before| before != fault) {
-            tracing::error!(set = name, %error, "the set cannot be read from its store; what is in memory is served");
-        }
-    }
-
-    fn faults_now(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What cannot be read from its store, and why.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        self.faults_now().values().cloned().collect()
+        self.0.faults.list()
     }
 }
 
